@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make            builds bin/dshard and bin/dshard-fcgi
+# make demo       shows the main job with real servers (KEEP=1 leaves them running)
+# make test       all tests (SAN=1: under AddressSanitizer and UBSan)
+# make help       the other targets
+#
+# CC CPPFLAGS CFLAGS LDFLAGS LDLIBS PREFIX DESTDIR PKG_CONFIG are yours to set.
+
+VERSION    := 0.1.0
+PREFIX     ?= /usr/local
+PKG_CONFIG ?= pkg-config
+PYTHON     ?= /usr/bin/python3
+CFLAGS     ?= -O2 -g
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+FLAVOUR := $(if $(SAN),san,rel)$(if $(findstring clang,$(CC)),-clang)
+BUILD   ?= build/$(FLAVOUR)
+BIN     ?= $(if $(SAN)$(findstring clang,$(CC)),$(BUILD)/bin,bin)
+
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))')
+
+# ---- flags ---------------------------------------------------------------------------
+
+PKGS_LIB  := libcurl jansson yaml-0.1
+PKGS_FCGI := fcgi jansson
+GOALS     := $(or $(MAKECMDGOALS),all)
+# These goals must work before the libraries are installed.
+NO_BUILD_GOALS := deps deps-test deps-demo clean help dist format demo test
+ifneq ($(filter-out $(NO_BUILD_GOALS),$(GOALS)),)
+PKG_CFLAGS     := $(shell $(PKG_CONFIG) --cflags $(sort $(PKGS_LIB) $(PKGS_FCGI)))
+LIBS_CLI       := $(shell $(PKG_CONFIG) --libs $(PKGS_LIB))
+LIBS_FCGI      := $(shell $(PKG_CONFIG) --libs $(PKGS_FCGI)) -pthread
+LIBS_TEST      := $(LIBS_CLI) $(LIBS_FCGI) -lcmocka
+# Some warnings are known to one compiler only.
+WARN_EXTRA := $(shell for w in -Wjump-misses-init -Wlogical-op -Wduplicated-cond; do \
+	$(CC) -Werror $$w -E -x c /dev/null >/dev/null 2>&1 && echo $$w; done)
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Wformat=2 \
+	-Wswitch-enum -Wconversion $(WARN_EXTRA) $(if $(WERROR),-Werror)
+HARDEN_CFLAGS  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+HARDEN_LDFLAGS := -pie -Wl,-z,relro,-z,now
+SAN_FLAGS      := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer)
+comma := ,
+DS_CPPFLAGS := -D_GNU_SOURCE -DDS_VERSION='"$(VERSION)"' -Iinclude $(PKG_CFLAGS)
+DS_CFLAGS   := -std=c11 $(WARN) $(HARDEN_CFLAGS) $(SAN_FLAGS)
+DS_LDFLAGS  := $(HARDEN_LDFLAGS) $(SAN_FLAGS) -Wl,--as-needed
+
+COMPILE = $(CC) $(DS_CPPFLAGS) $(CPPFLAGS) $(DS_CFLAGS) $(CFLAGS)
+LINK    = $(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS)
+
+# ---- files ---------------------------------------------------------------------------
+
+LIB_SRC  := $(filter-out src/main.c,$(sort $(wildcard src/*.c)))
+CMD_SRC  := src/main.c $(sort $(wildcard src/cmd/*.c))
+FCGI_SRC := $(sort $(wildcard fcgi/*.c))
+UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
+CMD_OBJ  := $(CMD_SRC:%.c=$(BUILD)/%.o)
+FCGI_OBJ := $(FCGI_SRC:%.c=$(BUILD)/%.o)
+UNIT     := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+
+.PHONY: all unit demo test check check-unit check-e2e lint deps deps-demo deps-test \
+	install uninstall dist clean format help FORCE
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(BIN)/dshard $(BIN)/dshard-fcgi
+unit: $(UNIT)
+
+# Rebuilds everything when the flags change.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMPILE) $(LINK)' | cmp -s - $@ || echo '$(COMPILE) $(LINK)' >$@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libdshard.a: $(LIB_OBJ)
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(LIB_OBJ)
+
+# Everything of the handler but main, for the tests.
+$(BUILD)/libdshard-fcgi.a: $(filter-out %/dshard-fcgi.o,$(FCGI_OBJ))
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(BIN)/dshard: $(CMD_OBJ) $(BUILD)/libdshard.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(LIBS_CLI) $(LDLIBS)
+
+# No curl, no YAML: the handler starts fast and reads the state file and nothing else.
+$(BIN)/dshard-fcgi: $(FCGI_OBJ) $(BUILD)/libdshard.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(LIBS_FCGI) $(LDLIBS)
+
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libdshard-fcgi.a $(BUILD)/libdshard.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(LIBS_TEST) $(LDLIBS)
+
+-include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(FCGI_OBJ:.o=.d) $(UNIT:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.d)
+
+# ---- what people call ----------------------------------------------------------------
+
+deps:
+	@bin/install-deps build
+deps-demo:
+	@bin/install-deps build demo
+deps-test:
+	@bin/install-deps build demo test
+
+demo: deps-demo
+	@$(MAKE) --no-print-directory all
+	@bin/demo $(if $(KEEP),--keep)
+
+# The last line counts: N passed, N failed.
+test: deps-test
+	@$(MAKE) --no-print-directory all unit
+	@$(PYTHON) tests/run --build $(BUILD) --bin $(BIN) $(if $(SAN),--san)
+
+check-unit: unit
+	@$(PYTHON) tests/run --build $(BUILD) --bin $(BIN) $(if $(SAN),--san) unit
+check-e2e: all
+	@$(PYTHON) tests/run --build $(BUILD) --bin $(BIN) $(if $(SAN),--san) e2e
+lint: all
+	@$(PYTHON) tests/run --build $(BUILD) --bin $(BIN) lint
+check: check-unit check-e2e lint
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin \
+		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 \
+		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/doc/dshard/examples
+	install -m 755 $(BIN)/dshard $(BIN)/dshard-fcgi $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 644 man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/dshard/
+	cp -R examples/. $(DESTDIR)$(PREFIX)/share/doc/dshard/examples/
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/dshard $(DESTDIR)$(PREFIX)/bin/dshard-fcgi
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,$(notdir $(wildcard man/*.1)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man5/,$(notdir $(wildcard man/*.5)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,$(notdir $(wildcard man/*.8)))
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/dshard
+
+dist:
+	@mkdir -p build
+	git archive --prefix=dshard-$(VERSION)/ HEAD | gzip -9n >build/dshard-$(VERSION).tar.gz
+
+clean:
+	rm -rf build bin/dshard bin/dshard-fcgi
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@echo 'make deps       installs what is missing to build (apt-get)'
+	@echo 'make check-unit, check-e2e, lint   the parts of make test'
+	@echo 'make install, uninstall, dist, format, clean'

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * url.h - percent-escapes and path cleaning, as Go's net/http does them.
+ */
+#ifndef DSHARD_URL_H
+#define DSHARD_URL_H
+
+#include "dshard/base.h"
+#include "dshard/buf.h"
+
+/* Decodes %XX once into out, which may be the same memory; '+' stays '+'.  The length, or
+   -1 when a '%' is not followed by two hexadecimal digits. */
+ptrdiff_t ds_url_decode(char *out, const char *in, size_t len) DS_NODISCARD;
+
+/* Appends with everything but A-Z a-z 0-9 - . _ ~ escaped. */
+void ds_url_encode(struct ds_buf *out, const char *data, size_t len);
+
+/* True when Go's ServeMux would not redirect it: begins with '/', and has no empty, "."
+   or ".." component (one '/' at the end is fine). */
+bool ds_url_path_is_clean(const char *path, size_t len);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see base64.h */
+#include "dshard/base64.h"
+
+static const char alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static int value_of(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '-')
+        return 62;
+    return c == '_' ? 63 : -1;
+}
+
+ptrdiff_t ds_base64_decode(char *out, const char *in, size_t len)
+{
+    uint32_t bits = 0;
+    unsigned n_chars = 0; /* of the current group of four */
+    ptrdiff_t written = 0;
+
+    while (len && in[len - 1] == '=')
+        len--;
+    for (size_t i = 0; i < len; i++) {
+        int value = value_of(in[i]);
+
+        if (in[i] == '\r' || in[i] == '\n')
+            continue;
+        if (value < 0)
+            return -1;
+        bits = bits << 6 | (uint32_t)value;
+        if (++n_chars == 4) {
+            out[written++] = (char)(bits >> 16);
+            out[written++] = (char)(bits >> 8);
+            out[written++] = (char)bits;
+            n_chars = 0;
+        }
+    }
+    if (n_chars == 1)
+        return -1;
+    if (n_chars >= 2)
+        out[written++] = (char)(bits >> (n_chars == 2 ? 4 : 10));
+    if (n_chars == 3)
+        out[written++] = (char)(bits >> 2);
+    return written;
+}
+
+void ds_base64_encode_label(struct ds_buf *out, const char *data, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)data;
+
+    if (!len)
+        ds_buf_addc(out, '=');
+    for (; len; p += 3) {
+        uint32_t bits = (uint32_t)p[0] << 16 | (len > 1 ? (uint32_t)p[1] << 8 : 0) |
+                        (len > 2 ? (uint32_t)p[2] : 0);
+        size_t n_bytes = len > 3 ? 3 : len;
+
+        for (size_t i = 0; i <= n_bytes; i++)
+            ds_buf_addc(out, alphabet[bits >> (18 - 6 * i) & 63]);
+        len -= n_bytes;
+    }
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see buf.h */
+#include "dshard/buf.h"
+#include "dshard/utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+char ds_buf_empty[1];
+
+void ds_buf_init(struct ds_buf *buf, size_t max)
+{
+    *buf = (struct ds_buf)DS_BUF_INIT(max);
+}
+
+void ds_buf_release(struct ds_buf *buf)
+{
+    if (buf->cap)
+        free(buf->data);
+    ds_buf_init(buf, buf->max);
+}
+
+void ds_auto_buf(struct ds_buf *buf)
+{
+    ds_buf_release(buf);
+}
+
+void ds_buf_clear(struct ds_buf *buf)
+{
+    ds_buf_truncate(buf, 0);
+    buf->over = false;
+}
+
+void ds_buf_truncate(struct ds_buf *buf, size_t len)
+{
+    if (len >= buf->len)
+        return;
+    buf->len = len;
+    buf->data[len] = '\0';
+}
+
+void ds_buf_reserve(struct ds_buf *buf, size_t more)
+{
+    size_t need, cap = buf->cap ? buf->cap : 64;
+
+    if (more > buf->max - buf->len)
+        more = buf->max - buf->len;
+    need = buf->len + more + 1;
+    if (need <= buf->cap)
+        return;
+    while (cap < need)
+        cap *= 2;
+    buf->data = ds_xreallocarray(buf->cap ? buf->data : NULL, cap, 1);
+    buf->data[buf->len] = '\0';
+    buf->cap = cap;
+}
+
+void ds_buf_add(struct ds_buf *buf, const char *data, size_t len)
+{
+    if (buf->over || len > buf->max - buf->len) {
+        buf->over = true;
+        return;
+    }
+    ds_buf_reserve(buf, len);
+    if (!len)
+        return;
+    memcpy(buf->data + buf->len, data, len);
+    buf->len += len;
+    buf->data[buf->len] = '\0';
+}
+
+void ds_buf_adds(struct ds_buf *buf, const char *s)
+{
+    ds_buf_add(buf, s, strlen(s));
+}
+
+void ds_buf_addc(struct ds_buf *buf, char c)
+{
+    ds_buf_add(buf, &c, 1);
+}
+
+void ds_buf_vaddf(struct ds_buf *buf, const char *fmt, va_list ap)
+{
+    va_list again;
+    int n;
+
+    va_copy(again, ap);
+    n = vsnprintf(NULL, 0, fmt, ap);
+    if (n < 0 || buf->over || (size_t)n > buf->max - buf->len) {
+        buf->over = true;
+    } else {
+        ds_buf_reserve(buf, (size_t)n);
+        buf->len +=
+            (size_t)vsnprintf(buf->data + buf->len, buf->cap - buf->len, fmt, again);
+    }
+    va_end(again);
+}
+
+void ds_buf_addf(struct ds_buf *buf, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    ds_buf_vaddf(buf, fmt, ap);
+    va_end(ap);
+}
+
+void ds_buf_addu(struct ds_buf *buf, uint64_t n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    ds_buf_add(buf, digits + at, sizeof digits - at);
+}
+
+/* The characters that JSON and our log lines both write as a backslash and a letter. */
+static char short_escape(char c)
+{
+    switch (c) {
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    case '"':
+    case '\\':
+        return c;
+    default:
+        return '\0';
+    }
+}
+
+void ds_buf_add_json(struct ds_buf *buf, const char *data, size_t len)
+{
+    ds_buf_addc(buf, '"');
+    for (size_t i = 0; i < len;) {
+        size_t n = ds_utf8_len(data + i, len - i);
+        char esc = short_escape(data[i]);
+
+        if (!n)
+            ds_buf_adds(buf, "\xEF\xBF\xBD"); /* U+FFFD for what is not UTF-8 */
+        else if (esc)
+            ds_buf_addf(buf, "\\%c", esc);
+        else if ((unsigned char)data[i] < 0x20 || data[i] == 0x7F)
+            ds_buf_addf(buf, "\\u%04x", (unsigned)(unsigned char)data[i]);
+        else
+            ds_buf_add(buf, data + i, n);
+        i += n ? n : 1;
+    }
+    ds_buf_addc(buf, '"');
+}
+
+void ds_buf_add_html(struct ds_buf *buf, const char *data, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        size_t n = ds_utf8_len(data + i, len - i);
+
+        if (!n)
+            ds_buf_adds(buf, "\xEF\xBF\xBD");
+        else if (strchr("&<>\"'", data[i]) && data[i])
+            ds_buf_addf(buf, "&#%d;", data[i]);
+        else if ((unsigned char)data[i] < 0x20 && data[i] != '\n' && data[i] != '\t')
+            ds_buf_adds(buf, "\xEF\xBF\xBD"); /* control characters are not HTML */
+        else
+            ds_buf_add(buf, data + i, n);
+        i += n ? n : 1;
+    }
+}
+
+void ds_buf_add_quoted(struct ds_buf *buf, const char *data, size_t len)
+{
+    ds_buf_addc(buf, '"');
+    for (size_t i = 0; i < len;) {
+        size_t n = ds_utf8_len(data + i, len - i);
+        char esc = short_escape(data[i]);
+
+        if (esc)
+            ds_buf_addf(buf, "\\%c", esc);
+        else if (!n || (unsigned char)data[i] < 0x20 || data[i] == 0x7F)
+            ds_buf_addf(buf, "\\x%02x", (unsigned)(unsigned char)data[i]);
+        else
+            ds_buf_add(buf, data + i, n);
+        i += n ? n : 1;
+    }
+    ds_buf_addc(buf, '"');
+}
+
+char *ds_buf_steal(struct ds_buf *buf)
+{
+    char *s = buf->cap ? buf->data : ds_xstrdup("");
+
+    buf->cap = 0;
+    ds_buf_release(buf);
+    return s;
+}
+
+int ds_buf_check(const struct ds_buf *buf, const char *what, struct ds_error *err)
+{
+    if (buf->over)
+        return ds_fail(err, DS_E_FORMAT, "%s is longer than %zu bytes", what, buf->max);
+    return 0;
+}

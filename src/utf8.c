@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see utf8.h */
+#include "dshard/utf8.h"
+
+static bool is_tail(unsigned char c)
+{
+    return (c & 0xC0) == 0x80;
+}
+
+size_t ds_utf8_len(const char *s, size_t len)
+{
+    const unsigned char *u = (const unsigned char *)s;
+
+    if (!len)
+        return 0;
+    if (u[0] < 0x80)
+        return 1;
+    if (u[0] >= 0xC2 && u[0] <= 0xDF)
+        return len >= 2 && is_tail(u[1]) ? 2 : 0;
+    if (u[0] >= 0xE0 && u[0] <= 0xEF) {
+        if (len < 3 || !is_tail(u[1]) || !is_tail(u[2]))
+            return 0;
+        if (u[0] == 0xE0 && u[1] < 0xA0) /* overlong */
+            return 0;
+        if (u[0] == 0xED && u[1] > 0x9F) /* surrogates */
+            return 0;
+        return 3;
+    }
+    if (u[0] >= 0xF0 && u[0] <= 0xF4) {
+        if (len < 4 || !is_tail(u[1]) || !is_tail(u[2]) || !is_tail(u[3]))
+            return 0;
+        if (u[0] == 0xF0 && u[1] < 0x90) /* overlong */
+            return 0;
+        if (u[0] == 0xF4 && u[1] > 0x8F) /* above U+10FFFF */
+            return 0;
+        return 4;
+    }
+    return 0;
+}
+
+bool ds_utf8_is_valid(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        size_t n = ds_utf8_len(s + i, len - i);
+
+        if (!n)
+            return false;
+        i += n;
+    }
+    return true;
+}
+
+size_t ds_utf8_cut(const char *s, size_t len, size_t max)
+{
+    if (len <= max)
+        return len;
+    while (max && is_tail((unsigned char)s[max]))
+        max--;
+    return max;
+}
