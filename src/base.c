@@ -74,3 +74,8 @@ void ds_auto_fd(int *fd)
         close(*fd);
     errno = saved;
 }
+
+void ds_auto_ptr(void **p)
+{
+    free(*p);
+}

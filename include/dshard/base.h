@@ -64,6 +64,7 @@ static inline int ds_steal_fd(int *fd)
 
 /* Clean-ups for DS_AUTO: str and ptr free(), fd close()s unless it is negative. */
 void ds_auto_str(char **s);
+void ds_auto_ptr(void **p); /* for a local declared as `void *` */
 void ds_auto_fd(int *fd);
 
 #endif

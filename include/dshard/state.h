@@ -36,6 +36,7 @@ enum ds_cause {
 };
 enum { DS_N_CAUSES = 6 };
 const char *ds_cause_name(enum ds_cause cause);
+int ds_cause_parse(const char *text, enum ds_cause *out) DS_NODISCARD;
 
 /* One change of the ring. */
 struct ds_change {
@@ -80,7 +81,8 @@ int ds_state_load(struct ds_state *state, const char *path, struct ds_error *err
 int ds_state_parse(struct ds_state *state, const char *text, size_t len,
                    struct ds_error *err) DS_NODISCARD;
 
-/* Appends the file's text: compact, keys sorted, newline at the end.  Sets nothing. */
+/* Appends the file's text: compact, keys sorted, newline at the end.  The oldest entries
+   of the history are left out when the text would pass DS_STATE_BYTES_MAX. */
 void ds_state_format(const struct ds_state *state, struct ds_buf *out);
 
 /* Writes the file.  The caller holds the lock of its directory; written_at_ms and
@@ -102,12 +104,14 @@ struct ds_server *ds_state_members(const struct ds_state *state, size_t *n) DS_N
 struct ds_ring *ds_state_ring(const struct ds_state *state) DS_NODISCARD;
 
 /*
- * Makes exactly these servers the members (names that state does not know are ignored;
- * weights are taken from `members`).  When that changes the ring: generation + 1, digest,
- * and a history entry with the cause.  True when it changed.
+ * Makes exactly these servers the members, with their weights, and `replicas` the points
+ * of weight 1.  When that changes the ring: generation + 1, the digest, and a history
+ * entry with the cause.  1: it changed; 0: it is the ring that was there; -1: a server
+ * that the state does not know, or too many points (DS_E_FORMAT), and nothing was done.
  */
-bool ds_state_set_members(struct ds_state *state, const struct ds_server *members,
-                          size_t n, enum ds_cause cause, int64_t wall_ms);
+int ds_state_set_ring(struct ds_state *state, const struct ds_server *members, size_t n,
+                      unsigned replicas, enum ds_cause cause, int64_t wall_ms,
+                      struct ds_error *err) DS_NODISCARD;
 
 /* True when checked_at is older than DS_STATE_STALE_MS: no watch is alive. */
 bool ds_state_is_stale(const struct ds_state *state, int64_t wall_ms);
