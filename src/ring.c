@@ -16,7 +16,7 @@ struct ds_ring {
 
     uint32_t *hashes; /* ascending, unique */
     uint16_t *owners; /* index into members, for each hash */
-    size_t n_points = 0;
+    size_t n_points;
 
     /* first[b] is the first point whose hash is not below b << shift, so that a lookup
        starts next to its point: there are about as many buckets as points. */
