@@ -46,9 +46,9 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 	-Wswitch-enum -Wconversion $(WARN_EXTRA) $(if $(WERROR),-Werror)
 HARDEN_CFLAGS  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 HARDEN_LDFLAGS := -pie -Wl,-z,relro,-z,now
+comma := ,
 SAN_FLAGS      := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer)
-comma := ,
 DS_CPPFLAGS := -D_GNU_SOURCE -DDS_VERSION='"$(VERSION)"' -Iinclude $(PKG_CFLAGS)
 DS_CFLAGS   := -std=c11 $(WARN) $(HARDEN_CFLAGS) $(SAN_FLAGS)
 DS_LDFLAGS  := $(HARDEN_LDFLAGS) $(SAN_FLAGS) -Wl,--as-needed
