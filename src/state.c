@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* see state.h; reading and writing the JSON is in state_json.c */
+/* see state.h; the JSON is read in state_read.c and written in state_write.c */
 #include "dshard/state.h"
 
 #include <assert.h>

@@ -45,9 +45,13 @@ struct ds_health {
     char why[DS_WHY_MAX]; /* UTF-8; why it is in this state, "" when all is well */
 };
 
-/* True when the state changed.  why (may be NULL) is kept with a failure. */
+/* True when the state changed.  With evidence comes `why` (NULL: nothing to say), which
+   replaces the one before: also a success can have one ("overloaded: ..."). */
 bool ds_health_step(const struct ds_health_config *config, struct ds_health *health,
                     enum ds_sight sight, const char *why, int64_t now_ms);
+
+/* Up at once, held or not: for a ring that has nobody better. */
+void ds_health_promote(struct ds_health *health, int64_t now_ms);
 
 /* When time alone will change the state (Unix ms); INT64_MAX: never. */
 int64_t ds_health_wake_at(const struct ds_health *health);

@@ -3,13 +3,12 @@
  * roster.h - who is in the ring: from what operators want and how the servers are, to the
  * members.
  *
- *  1. Wanted is who is up and whose intent is `in`.  Fewer than min_healthy of them:
- * those that are back and held count as up; still too few: the ring is frozen, which
- * means the last ring that was stable for 30 s, less those drained or out.
- *  2. Mass loss: when more than half of the members of 30 s ago have gone without an
- *     operator's word, those whose loss is disputed (only the source says so, not our own
- *     check) stay.
- *  3. Otherwise the members are the wanted ones.
+ *  1. Wanted is who is up and whose intent is `in`; a member that nobody has checked yet
+ *     counts as up.  Fewer than min_healthy of them: whoever answered the last check
+ * counts as up, held or not; still too few: the ring is frozen, which means the last ring
+ * that was stable for 30 s, less those that operators took out, and whoever is up
+ * besides.
+ *  2. Otherwise the members are the wanted ones.
  *
  * At the start nothing is published until every server has a verdict.  Pure: time is an
  * argument, and the memory that decisions need is in struct ds_roster.
@@ -37,5 +36,43 @@ struct ds_standing {
 };
 
 int ds_standing_compare(const void *a, const void *b); /* by address, bytewise */
+
+enum { DS_ROSTER_STABLE_MS = 30000, DS_ROSTER_REASON_MAX = 200 };
+
+struct ds_roster {
+    bool started;           /* a ring has been published */
+    bool frozen;            /* the current one is */
+    struct ds_server *ring; /* the current one; owned */
+    size_t n_ring;
+    int64_t ring_since_ms;
+    struct ds_server *stable; /* what a frozen ring goes back to; owned */
+    size_t n_stable;
+    bool stable_is_proven; /* it lasted; otherwise it is the largest seen so far */
+};
+
+/* Starts from the ring that a state file holds (n may be 0: nothing published yet). */
+void ds_roster_init(struct ds_roster *roster, const struct ds_server *ring, size_t n,
+                    bool frozen, int64_t now_ms);
+void ds_roster_release(struct ds_roster *roster);
+
+struct ds_decision {
+    bool publish;              /* false: keep what is there, nothing can be said yet */
+    struct ds_server *members; /* sorted by address; owned: ds_decision_release() */
+    size_t n;
+    bool frozen;
+    bool by_operator;                  /* a member was taken out by intent */
+    char reason[DS_ROSTER_REASON_MAX]; /* of the freeze */
+};
+
+/*
+ * Decides.  min_healthy is a count; it never asks for more than there are servers whose
+ * intent is `in`.  May promote servers that answered to `up` (see 1.).  The decision is
+ * remembered as the current ring.
+ */
+void ds_roster_decide(struct ds_roster *roster, size_t min_healthy,
+                      struct ds_standing *servers, size_t n, int64_t now_ms,
+                      struct ds_decision *out);
+void ds_decision_release(struct ds_decision *decision);
+void ds_auto_decision(struct ds_decision *decision);
 
 #endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see health.h */
+#include "dshard/health.h"
+#include "dshard/utf8.h"
+
+static const int64_t FLAP_WINDOW_MS = 10 * 60 * 1000;
+static const int64_t HOLD_MAX_MS = 5 * 60 * 1000;
+
+static const char *const names[DS_N_HEALTH_STATES] = {"new", "up", "down", "held"};
+
+const char *ds_health_name(enum ds_health_state state)
+{
+    return names[state];
+}
+
+int ds_health_parse(const char *text, enum ds_health_state *out)
+{
+    for (size_t i = 0; i < DS_N_HEALTH_STATES; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum ds_health_state)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static void set_why(struct ds_health *health, const char *why)
+{
+    size_t len = ds_utf8_cut(why, strlen(why), sizeof health->why - 1);
+
+    memcpy(health->why, why, len);
+    health->why[len] = '\0';
+}
+
+static void enter(struct ds_health *health, enum ds_health_state state, int64_t now_ms)
+{
+    health->state = state;
+    health->since_ms = now_ms;
+    health->run = health->fails = 0;
+    health->hold_until_ms = 0;
+}
+
+static void add_flap(struct ds_health *health, int64_t now_ms)
+{
+    if (health->n_flaps == DS_FLAPS_MAX)
+        health->n_flaps--;
+    memmove(health->flaps + 1, health->flaps, health->n_flaps * sizeof health->flaps[0]);
+    health->flaps[0] = now_ms;
+    health->n_flaps++;
+}
+
+static int64_t hold_ms(const struct ds_health_config *config,
+                       const struct ds_health *health, int64_t now_ms)
+{
+    int64_t hold = config->rejoin_after_ms;
+    size_t recent = 0;
+
+    while (recent < health->n_flaps && now_ms - health->flaps[recent] <= FLAP_WINDOW_MS)
+        recent++;
+    for (size_t i = 1; i < recent && hold < HOLD_MAX_MS; i++)
+        hold *= 2;
+    return hold < HOLD_MAX_MS ? hold : HOLD_MAX_MS;
+}
+
+static void succeed(const struct ds_health_config *config, struct ds_health *health,
+                    int64_t now_ms)
+{
+    int64_t hold;
+
+    switch (health->state) {
+    case DS_HEALTH_NEW:
+        enter(health, DS_HEALTH_UP, now_ms);
+        return;
+    case DS_HEALTH_UP:
+        health->fails = 0;
+        return;
+    case DS_HEALTH_DOWN:
+        if (++health->run < config->rise)
+            return;
+        hold = hold_ms(config, health, now_ms);
+        enter(health, hold ? DS_HEALTH_HELD : DS_HEALTH_UP, now_ms);
+        health->hold_until_ms = hold ? now_ms + hold : 0;
+        return;
+    case DS_HEALTH_HELD:
+        return;
+    }
+}
+
+static void fail(const struct ds_health_config *config, struct ds_health *health,
+                 bool final, int64_t now_ms)
+{
+    switch (health->state) {
+    case DS_HEALTH_UP:
+        if (++health->fails < config->fall && !final)
+            return;
+        add_flap(health, now_ms);
+        break;
+    case DS_HEALTH_DOWN:
+        health->run = 0;
+        return;
+    case DS_HEALTH_NEW:
+    case DS_HEALTH_HELD:
+        break;
+    }
+    enter(health, DS_HEALTH_DOWN, now_ms);
+}
+
+bool ds_health_step(const struct ds_health_config *config, struct ds_health *health,
+                    enum ds_sight sight, const char *why, int64_t now_ms)
+{
+    enum ds_health_state before = health->state;
+
+    if (sight != DS_SIGHT_NONE)
+        set_why(health, why ? why : "");
+    if (sight == DS_SIGHT_OK)
+        succeed(config, health, now_ms);
+    else if (sight != DS_SIGHT_NONE)
+        fail(config, health, sight == DS_SIGHT_FINAL, now_ms);
+    if (health->state == DS_HEALTH_HELD && now_ms >= health->hold_until_ms)
+        enter(health, DS_HEALTH_UP, now_ms);
+    return health->state != before;
+}
+
+void ds_health_promote(struct ds_health *health, int64_t now_ms)
+{
+    enter(health, DS_HEALTH_UP, now_ms);
+}
+
+int64_t ds_health_wake_at(const struct ds_health *health)
+{
+    return health->state == DS_HEALTH_HELD ? health->hold_until_ms : INT64_MAX;
+}
