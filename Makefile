@@ -30,7 +30,7 @@ PKGS_LIB  := libcurl jansson yaml-0.1
 PKGS_FCGI := fcgi jansson
 GOALS     := $(or $(MAKECMDGOALS),all)
 # These goals must work before the libraries are installed.
-NO_BUILD_GOALS := deps deps-test deps-demo clean help dist format demo test
+NO_BUILD_GOALS := deps deps-test deps-demo clean help dist format demo test check
 ifneq ($(filter-out $(NO_BUILD_GOALS),$(GOALS)),)
 PKG_CFLAGS     := $(shell $(PKG_CONFIG) --cflags $(sort $(PKGS_LIB) $(PKGS_FCGI)))
 LIBS_CLI       := $(shell $(PKG_CONFIG) --libs $(PKGS_LIB))
@@ -128,18 +128,27 @@ demo: deps-demo
 	@$(MAKE) --no-print-directory all
 	@bin/demo $(if $(KEEP),--keep)
 
-# The last line counts: N passed, N failed.
+# Tests are built with warnings as errors.  The plain build (gcc) brings the unit tests of
+# the clang and of the sanitizer build along.  The last line counts: N passed, N failed.
+SUBMAKE := $(MAKE) --no-print-directory WERROR=1 $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+RUN     := $(PYTHON) tests/run --build $(BUILD) --bin $(BIN) $(if $(SAN),--san)
+OTHERS  := $(if $(filter rel,$(FLAVOUR)),$(BUILD)-clang $(patsubst %/,%,$(dir $(BUILD)))/san)
+
 test: deps-test
-	@$(MAKE) --no-print-directory all unit
-	@$(PYTHON) tests/run --build $(BUILD) --bin $(BIN) $(if $(SAN),--san)
+	@$(SUBMAKE) all unit
+	$(if $(OTHERS),@$(SUBMAKE) CC=clang BUILD=$(firstword $(OTHERS)) unit)
+	$(if $(OTHERS),@$(SUBMAKE) SAN=1 BUILD=$(lastword $(OTHERS)) unit)
+	@$(RUN) $(OTHERS:%=--also %)
 
 check-unit: unit
-	@$(PYTHON) tests/run --build $(BUILD) --bin $(BIN) $(if $(SAN),--san) unit
+	@$(RUN) unit
 check-e2e: all
-	@$(PYTHON) tests/run --build $(BUILD) --bin $(BIN) $(if $(SAN),--san) e2e
+	@$(RUN) e2e
 lint: all
-	@$(PYTHON) tests/run --build $(BUILD) --bin $(BIN) lint
-check: check-unit check-e2e lint
+	@$(RUN) lint
+check:
+	@$(SUBMAKE) all unit
+	@$(RUN)
 
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
