@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include "dshard/utf8.h"
+
+static void the_edges_of_each_length_are_valid(void **state)
+{
+    static const struct {
+        const char *s;
+        size_t len;
+    } rows[] = {
+        {"\0", 1},
+        {"\x7F", 1},
+        {"\xC2\x80", 2},
+        {"\xDF\xBF", 2},
+        {"\xE0\xA0\x80", 3},
+        {"\xED\x9F\xBF", 3},
+        {"\xEE\x80\x80", 3},
+        {"\xEF\xBF\xBF", 3},
+        {"\xF0\x90\x80\x80", 4},
+        {"\xF4\x8F\xBF\xBF", 4},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        assert_int_equal(ds_utf8_len(rows[i].s, rows[i].len), rows[i].len);
+        for (size_t cut = 1; cut < rows[i].len; cut++)
+            assert_int_equal(ds_utf8_len(rows[i].s, cut), 0);
+    }
+    assert_int_equal(ds_utf8_len("", 0), 0);
+}
+
+static void what_go_calls_invalid_is_invalid(void **state)
+{
+    static const char *const rows[] = {
+        "\x80",
+        "\xBF",
+        "\xC0\x80",
+        "\xC1\xBF",
+        "\xC2",
+        "\xC2\x41",
+        "\xE0\x9F\xBF",
+        "\xED\xA0\x80",
+        "\xED\xBF\xBF",
+        "\xE1\x80\x41",
+        "\xF0\x8F\xBF\xBF",
+        "\xF4\x90\x80\x80",
+        "\xF5\x80\x80\x80",
+        "\xF8\x88\x80\x80",
+        "\xFE",
+        "\xFF",
+        "\xF1\x80\x80\x41",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        char text[16] = "ok";
+
+        memcpy(text + 2, rows[i], strlen(rows[i]) + 1);
+        assert_int_equal(ds_utf8_len(rows[i], strlen(rows[i])), 0);
+        assert_false(ds_utf8_is_valid(text, strlen(text)));
+        assert_true(ds_utf8_is_valid(text, 2));
+    }
+}
+
+/* Encodes every code point and checks it against the definition. */
+static void exactly_the_code_points_are_valid(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0; c < 0x120000; c++) {
+        char s[4] = {(char)(0xF0 | c >> 18), (char)(0x80 | (c >> 12 & 63)),
+                     (char)(0x80 | (c >> 6 & 63)), (char)(0x80 | (c & 63))};
+        char three[3] = {(char)(0xE0 | c >> 12), s[2], s[3]};
+        bool four_ok = c >= 0x10000 && c <= 0x10FFFF;
+        bool three_ok = c >= 0x800 && c <= 0xFFFF && (c < 0xD800 || c > 0xDFFF);
+
+        if (ds_utf8_is_valid(s, 4) != four_ok)
+            fail_msg("U+%04X in four bytes", c);
+        if (c <= 0xFFFF && ds_utf8_is_valid(three, 3) != three_ok)
+            fail_msg("U+%04X in three bytes", c);
+    }
+}
+
+static void cut_never_splits_a_character(void **state)
+{
+    static const char text[] = "a\xC3\xA4\xF0\x9F\x98\x80z";
+    static const size_t want[] = {0, 1, 1, 3, 3, 3, 3, 7, 8, 8, 8};
+
+    (void)state;
+    for (size_t max = 0; max < DS_COUNT(want); max++)
+        assert_int_equal(ds_utf8_cut(text, sizeof text - 1, max), want[max]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_edges_of_each_length_are_valid),
+        cmocka_unit_test(what_go_calls_invalid_is_invalid),
+        cmocka_unit_test(exactly_the_code_points_are_valid),
+        cmocka_unit_test(cut_never_splits_a_character),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
