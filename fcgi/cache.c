@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see cache.h */
+#include "cache.h"
+#include "dshard/file.h"
+#include "dshard/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* A ring that several snapshots may share. */
+struct shared_ring {
+    atomic_uint users;
+    struct ds_ring *ring; /* NULL: no member */
+    char digest[DS_DIGEST_MAX];
+};
+
+struct snapshot {
+    struct ds_view view; /* of the two below */
+    struct ds_state state;
+    struct shared_ring *ring;
+};
+
+struct ds_cache {
+    char *path;
+
+    /* The loader's. */
+    int fd;                   /* the file that was read last, good or bad; -1: none */
+    struct ds_file_id id;     /* of fd */
+    bool good;                /* what fd holds is in use */
+    char *problem;            /* that was logged last; NULL: all is well */
+    struct shared_ring *ring; /* the newest */
+    uint64_t generation;      /* that was logged last */
+    pthread_t thread;
+    bool started;
+    int stop; /* eventfd: the loader shall end */
+
+    /* From the loader to the thread that answers. */
+    _Atomic(struct snapshot *) ready;
+
+    /* That thread's. */
+    struct snapshot *current;
+};
+
+static void drop_ring(struct shared_ring *ring)
+{
+    if (!ring || atomic_fetch_sub(&ring->users, 1) != 1)
+        return;
+    ds_ring_free(ring->ring);
+    free(ring);
+}
+
+static struct shared_ring *share_ring(struct shared_ring *ring)
+{
+    atomic_fetch_add(&ring->users, 1);
+    return ring;
+}
+
+static void snapshot_free(struct snapshot *snapshot)
+{
+    if (!snapshot)
+        return;
+    drop_ring(snapshot->ring);
+    ds_state_release(&snapshot->state);
+    free(snapshot);
+}
+
+static void ds_auto_snapshot(struct snapshot **snapshot)
+{
+    snapshot_free(*snapshot);
+}
+
+struct ds_cache *ds_cache_new(const char *path)
+{
+    struct ds_cache *cache = ds_xcalloc(1, sizeof *cache);
+
+    cache->path = ds_xstrdup(path);
+    cache->fd = -1;
+    cache->stop = -1;
+    return cache;
+}
+
+void ds_cache_free(struct ds_cache *cache)
+{
+    if (!cache)
+        return;
+    if (cache->started) {
+        ds_ignore(eventfd_write(cache->stop, 1) < 0); /* cannot fail: it is at 0 */
+        pthread_join(cache->thread, NULL);
+    }
+    ds_auto_fd(&cache->stop);
+    ds_auto_fd(&cache->fd);
+    snapshot_free(atomic_load(&cache->ready));
+    snapshot_free(cache->current);
+    drop_ring(cache->ring);
+    free(cache->problem);
+    free(cache->path);
+    free(cache);
+}
+
+void ds_auto_cache(struct ds_cache **cache)
+{
+    ds_cache_free(*cache);
+}
+
+/* Says what is wrong with the file, unless that was said already. */
+static bool complain(struct ds_cache *cache, const char *text)
+{
+    if (cache->problem && strcmp(cache->problem, text) == 0)
+        return false;
+    ds_set_str(&cache->problem, text);
+    ds_log(DS_LOG_ERROR, "the state file cannot be used", "why", text, "ring",
+           cache->ring ? "the last good one stays" : "none", NULL);
+    return false;
+}
+
+/* The file that is in use lies at the path again: it had only been away. */
+static void stop_complaining(struct ds_cache *cache)
+{
+    if (!cache->good || !cache->problem)
+        return;
+    ds_log(DS_LOG_INFO, "the state file is back", "path", cache->path, NULL);
+    ds_set_str(&cache->problem, NULL);
+}
+
+/* The newest ring if the state has the same, else a new one. */
+static struct shared_ring *ring_for(struct ds_cache *cache, const struct ds_state *state)
+{
+    struct shared_ring *ring;
+
+    if (cache->ring && strcmp(cache->ring->digest, state->digest) == 0)
+        return share_ring(cache->ring);
+    ring = ds_xcalloc(1, sizeof *ring);
+    atomic_init(&ring->users, 2); /* the snapshot's and the loader's */
+    ring->ring = ds_state_ring(state);
+    memcpy(ring->digest, state->digest, sizeof ring->digest);
+    drop_ring(cache->ring);
+    cache->ring = ring;
+    return ring;
+}
+
+static void log_loaded(struct ds_cache *cache, const struct ds_state *state, bool news)
+{
+    char generation[24], members[24];
+    size_t n = 0;
+
+    if (!news && !cache->problem && state->generation == cache->generation)
+        return;
+    for (size_t i = 0; i < state->n_servers; i++)
+        n += state->servers[i].member;
+    snprintf(generation, sizeof generation, "%llu",
+             (unsigned long long)state->generation);
+    snprintf(members, sizeof members, "%zu", n);
+    ds_log(DS_LOG_INFO, "the ring is in use", "generation", generation, "members",
+           members, "digest", state->digest, NULL);
+    cache->generation = state->generation;
+    ds_set_str(&cache->problem, NULL);
+}
+
+static bool publish(struct ds_cache *cache, struct snapshot *snapshot_take)
+{
+    const struct shared_ring *before = cache->ring;
+    const struct ds_state *state = &snapshot_take->state;
+
+    snapshot_take->ring = ring_for(cache, state);
+    snapshot_take->view = (struct ds_view){state, snapshot_take->ring->ring};
+    log_loaded(cache, state, cache->ring != before);
+    snapshot_free(atomic_exchange(&cache->ready, snapshot_take));
+    return true;
+}
+
+/* Opens what lies at the path now.  It takes the place of the file that was kept open
+   once it has been read, whether it is good or not: a bad file is read once, too. */
+static bool load(struct ds_cache *cache)
+{
+    DS_AUTO(fd) int fd = open(cache->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
+    DS_AUTO(snapshot) struct snapshot *fresh = NULL;
+    struct ds_error err = DS_ERROR_INIT;
+    struct ds_file_id id;
+    int parsed;
+
+    if (fd < 0 || ds_file_id_of_fd(fd, &id) < 0) {
+        ds_fail_errno(&err, "cannot open '%s'", cache->path);
+        return complain(cache, err.text);
+    }
+    parsed = ds_file_read_fd(&text, fd, cache->path, &err);
+    if (parsed < 0 && err.code == DS_E_SYSTEM)
+        return complain(cache, err.text); /* of the medium, not of the content: again */
+    ds_auto_fd(&cache->fd);
+    cache->fd = ds_steal_fd(&fd);
+    cache->id = id;
+    cache->good = false;
+    if (parsed == 0) {
+        fresh = ds_xcalloc(1, sizeof *fresh);
+        parsed = ds_state_parse(&fresh->state, text.data, text.len, &err);
+        if (parsed < 0)
+            ds_wrap(&err, "'%s'", cache->path);
+    }
+    if (parsed < 0)
+        return complain(cache, err.text);
+    cache->good = true;
+    return publish(cache, ds_steal(&fresh));
+}
+
+bool ds_cache_look(struct ds_cache *cache)
+{
+    struct ds_file_id id;
+
+    if (ds_file_id_of_path(cache->path, &id) < 0) {
+        struct ds_error err = DS_ERROR_INIT;
+
+        ds_fail_errno(&err, "cannot open '%s'", cache->path);
+        return complain(cache, err.text);
+    }
+    if (cache->fd < 0 || !ds_file_id_equal(&id, &cache->id))
+        return load(cache);
+    stop_complaining(cache);
+    return false;
+}
+
+static void *loader(void *arg)
+{
+    struct ds_cache *cache = arg;
+    struct pollfd stop = {.fd = cache->stop, .events = POLLIN};
+
+    while (poll(&stop, 1, DS_CACHE_LOOK_MS) <= 0)
+        ds_cache_look(cache);
+    return NULL;
+}
+
+int ds_cache_start(struct ds_cache *cache, struct ds_error *err)
+{
+    cache->stop = eventfd(0, EFD_CLOEXEC);
+    if (cache->stop < 0)
+        return ds_fail_errno(err, "cannot make an eventfd");
+    errno = pthread_create(&cache->thread, NULL, loader, cache);
+    if (errno)
+        return ds_fail_errno(err, "cannot start the loader thread");
+    cache->started = true;
+    return 0;
+}
+
+const struct ds_view *ds_cache_view(struct ds_cache *cache)
+{
+    static const struct ds_view nothing = {NULL, NULL};
+
+    /* A plain look first: the exchange would cost every request a locked instruction. */
+    if (atomic_load_explicit(&cache->ready, memory_order_relaxed)) {
+        struct snapshot *fresh = atomic_exchange(&cache->ready, NULL);
+
+        if (fresh) {
+            snapshot_free(cache->current);
+            cache->current = fresh;
+        }
+    }
+    return cache->current ? &cache->current->view : &nothing;
+}

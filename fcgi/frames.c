@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see frames.h; the records are those of the FastCGI specification, version 1.0 */
+#include "frames.h"
+
+enum { VERSION_1 = 1, FLAG_KEEP_CONN = 1, ROLE_RESPONDER = 1, ROLE_AUTHORIZER = 2 };
+enum { TYPE_BEGIN_REQUEST = 1, TYPE_PARAMS = 4, TYPE_STDIN = 5 };
+enum { BEGIN_BODY = 8 };
+
+void ds_frames_init(struct ds_frames *frames)
+{
+    memset(frames, 0, sizeof *frames);
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static unsigned big_endian_16(const unsigned char *at)
+{
+    return (unsigned)at[0] << 8 | at[1];
+}
+
+/* The 1 or 4 bytes of a name's or a value's length; 0: there are not enough of them. */
+static size_t read_length(const unsigned char *at, size_t len, size_t *out)
+{
+    if (len && at[0] < 0x80) {
+        *out = at[0];
+        return 1;
+    }
+    if (len < 4)
+        return 0;
+    *out =
+        (size_t)(at[0] & 0x7F) << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
+    return 4;
+}
+
+/* Both lengths of a pair are there: its name and value come next. */
+static bool is_pair_complete(struct ds_frames *f)
+{
+    size_t name, value, used, more;
+
+    used = read_length(f->lengths, f->n_lengths, &name);
+    if (!used)
+        return false;
+    more = read_length(f->lengths + used, f->n_lengths - used, &value);
+    if (!more)
+        return false;
+    f->pair_left = name + value;
+    return true;
+}
+
+/* Goes through the pairs, so that libfcgi is not made to allocate 2 GiB for a name. */
+static enum ds_frames_stage read_params(struct ds_frames *f, const unsigned char *at,
+                                        size_t len)
+{
+    while (len) {
+        size_t used = least(len, f->pair_left);
+
+        f->pair_left -= used;
+        if (!used) {
+            f->lengths[f->n_lengths++] = *at;
+            used = 1;
+            if (is_pair_complete(f))
+                f->n_lengths = 0;
+            if (f->pair_left > DS_FRAMES_HEAD_MAX)
+                return DS_FRAMES_BAD;
+        }
+        at += used;
+        len -= used;
+    }
+    return DS_FRAMES_PARAMS;
+}
+
+static enum ds_frames_stage end_begin(struct ds_frames *f)
+{
+    unsigned role = big_endian_16(f->small);
+
+    if (role != ROLE_RESPONDER && role != ROLE_AUTHORIZER)
+        return DS_FRAMES_BAD;
+    f->has_stdin = role == ROLE_RESPONDER;
+    f->keep = f->small[2] & FLAG_KEEP_CONN;
+    return DS_FRAMES_PARAMS;
+}
+
+/* The record's header is there.  Answers the stage after it: an empty record ends a
+   stream, and has no padding, since libfcgi would take that for the next header. */
+static enum ds_frames_stage read_header(struct ds_frames *f)
+{
+    const unsigned char *header = f->small;
+    unsigned type = header[1], id = big_endian_16(header + 2);
+
+    f->content_left = big_endian_16(header + 4);
+    f->padding_left = header[6];
+    if (header[0] != VERSION_1 || !id || (!f->content_left && f->padding_left))
+        return DS_FRAMES_BAD;
+    if (f->stage == DS_FRAMES_BEGIN) {
+        f->id = (uint16_t)id;
+        return type == TYPE_BEGIN_REQUEST && f->content_left == BEGIN_BODY
+                   ? DS_FRAMES_BEGIN
+                   : DS_FRAMES_BAD;
+    }
+    if (id != f->id || type != (f->stage == DS_FRAMES_PARAMS ? TYPE_PARAMS : TYPE_STDIN))
+        return DS_FRAMES_BAD;
+    if (f->content_left)
+        return f->stage;
+    if (f->stage == DS_FRAMES_STDIN)
+        return DS_FRAMES_DONE;
+    if (f->n_lengths || f->pair_left)
+        return DS_FRAMES_BAD; /* PARAMS end within a pair */
+    return f->has_stdin ? DS_FRAMES_STDIN : DS_FRAMES_DONE;
+}
+
+static size_t take_small(struct ds_frames *f, const unsigned char *at, size_t len)
+{
+    size_t used = least(len, sizeof f->small - f->n_small);
+
+    memcpy(f->small + f->n_small, at, used);
+    f->n_small += used;
+    return used;
+}
+
+static size_t take_content(struct ds_frames *f, const unsigned char *at, size_t len)
+{
+    size_t used = least(len, f->content_left);
+
+    if (f->stage == DS_FRAMES_BEGIN)
+        take_small(f, at, used);
+    else if (f->stage == DS_FRAMES_PARAMS)
+        f->stage = read_params(f, at, used);
+    f->content_left -= used;
+    return used;
+}
+
+/* Takes one part of a record: some of its header, content or padding. */
+static size_t step(struct ds_frames *f, const unsigned char *at, size_t len)
+{
+    size_t used;
+
+    if (!f->in_record) {
+        used = take_small(f, at, len);
+        if (f->n_small < sizeof f->small)
+            return used;
+        f->n_small = 0;
+        f->stage = read_header(f);
+        f->in_record = f->content_left != 0;
+        return used;
+    }
+    if (f->content_left) {
+        used = take_content(f, at, len);
+    } else {
+        used = least(len, f->padding_left);
+        f->padding_left -= used;
+    }
+    if (f->content_left || f->padding_left || f->stage == DS_FRAMES_BAD)
+        return used;
+    f->in_record = false;
+    f->n_small = 0;
+    if (f->stage == DS_FRAMES_BEGIN)
+        f->stage = end_begin(f);
+    return used;
+}
+
+size_t ds_frames_feed(struct ds_frames *frames, const void *data, size_t len)
+{
+    const unsigned char *at = data;
+    enum ds_frames_stage stage = frames->stage;
+    size_t used = 0;
+
+    if (stage == DS_FRAMES_DONE || stage == DS_FRAMES_BAD)
+        return 0;
+    while (used < len && frames->stage == stage)
+        used += step(frames, at + used, len - used);
+    if (stage != DS_FRAMES_STDIN) {
+        frames->head_len += used;
+        if (frames->head_len > DS_FRAMES_HEAD_MAX)
+            frames->stage = DS_FRAMES_BAD;
+    }
+    return used;
+}
+
+void ds_frames_end_of_stdin(const struct ds_frames *frames,
+                            unsigned char out[DS_FRAMES_RECORD_HEADER])
+{
+    memset(out, 0, DS_FRAMES_RECORD_HEADER);
+    out[0] = VERSION_1;
+    out[1] = TYPE_STDIN;
+    out[2] = (unsigned char)(frames->id >> 8);
+    out[3] = (unsigned char)(frames->id & 0xFF);
+}

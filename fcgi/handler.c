@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see handler.h */
+#include "handler.h"
+#include "dshard/sd.h"
+#include "dshard/url.h"
+#include "lookup.h"
+
+#include <strings.h>
+
+enum {
+    URL_MAX = 64 * 1024, /* 24 KiB of path, and scheme, server and prefix */
+    REASON_MAX = 500,    /* bytes of a reason in a header */
+    RETRY_AFTER_S = 2,
+};
+
+static const char TEXT[] = "text/plain; charset=utf-8";
+static const char JSON[] = "application/json";
+static const char PUSH_METHODS[] = "DELETE, GET, HEAD, POST, PUT";
+static const char READ_METHODS[] = "GET, HEAD";
+static const char *const mode_names[] = {"redirect", "proxy", "auth"};
+
+/* What one answer needs to know, beside the handler's own memory. */
+struct context {
+    struct ds_handler *handler;
+    const struct ds_view *view;
+    const struct ds_request *request;
+    struct ds_response *response;
+    enum ds_mode mode;
+    const char *path; /* the target behind authority and prefix */
+    size_t path_len;  /* up to the query */
+};
+
+const char *ds_mode_name(enum ds_mode mode)
+{
+    return mode_names[mode];
+}
+
+int ds_mode_parse(const char *text, enum ds_mode *out)
+{
+    for (size_t i = 0; i < DS_COUNT(mode_names); i++) {
+        if (strcmp(text, mode_names[i]) == 0) {
+            *out = (enum ds_mode)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+int ds_prefix_check(const char *prefix, struct ds_error *err)
+{
+    size_t len = strlen(prefix);
+
+    if (!len)
+        return 0;
+    if (!ds_url_path_is_clean(prefix, len) || prefix[len - 1] == '/')
+        return ds_fail(err, DS_E_USAGE, "the prefix '%s' is not a path like /pushgateway",
+                       prefix);
+    return 0;
+}
+
+void ds_handler_init(struct ds_handler *handler)
+{
+    ds_groupkey_init(&handler->group);
+    ds_buf_init(&handler->url, URL_MAX);
+    handler->err = (struct ds_error)DS_ERROR_INIT;
+}
+
+void ds_handler_release(struct ds_handler *handler)
+{
+    ds_groupkey_release(&handler->group);
+    ds_buf_release(&handler->url);
+}
+
+void ds_auto_handler(struct ds_handler *handler)
+{
+    ds_handler_release(handler);
+}
+
+static void finish(const struct context *c, const char *type)
+{
+    const struct ds_state *state = c->view->state;
+    const char *method = c->request->method;
+    bool head = method && strcmp(method, "HEAD") == 0;
+
+    ds_response_finish(c->response, type, state ? state->generation : 0,
+                       head ? DS_RESPONSE_HEAD : DS_RESPONSE_WHOLE);
+}
+
+/* nginx's auth_request passes 403 on and turns every other refusal into 500, so what the
+   client should be told travels in headers. */
+static void add_auth_reason(struct ds_response *response, unsigned status,
+                            const char *reason)
+{
+    struct ds_buf *head = &response->head;
+
+    ds_buf_addf(head, "X-Dshard-Status: %u\r\nX-Dshard-Reason: ", status);
+    for (size_t i = 0; reason[i] && i < REASON_MAX; i++) {
+        bool plain = reason[i] >= 0x20 && reason[i] < 0x7F;
+
+        ds_buf_addc(head, plain ? reason[i] : '?');
+    }
+    ds_buf_adds(head, "\r\n");
+}
+
+/* A refusal: one line of reason.  allow: the methods that would do, for 405. */
+static void refuse_with(const struct context *c, unsigned status, const char *reason,
+                        const char *allow)
+{
+    struct ds_response *response = c->response;
+
+    ds_response_begin(response, c->mode == DS_MODE_AUTH ? 403 : status);
+    if (c->mode == DS_MODE_AUTH)
+        add_auth_reason(response, status, reason);
+    if (status == 503)
+        ds_buf_addf(&response->head, "Retry-After: %d\r\n", RETRY_AFTER_S);
+    if (allow)
+        ds_response_header(response, "Allow", allow);
+    ds_buf_adds(&response->body, reason);
+    ds_buf_addc(&response->body, '\n');
+    finish(c, TEXT);
+}
+
+static void refuse(const struct context *c, unsigned status, const char *reason)
+{
+    refuse_with(c, status, reason, NULL);
+}
+
+/* SCHEME://OWNER and the servers' prefix and the canonical path, safe in a header. */
+static void make_url(const struct context *c, const struct ds_server *owner)
+{
+    struct ds_handler *handler = c->handler;
+    const struct ds_state *state = c->view->state;
+
+    ds_buf_clear(&handler->url);
+    ds_buf_adds(&handler->url, state->scheme);
+    ds_buf_adds(&handler->url, "://");
+    ds_buf_adds(&handler->url, owner->address);
+    ds_buf_adds(&handler->url, state->route_prefix);
+    ds_response_add_url(&handler->url, handler->group.url.data, handler->group.url.len);
+}
+
+static void redirect(const struct context *c, const struct ds_server *owner)
+{
+    struct ds_response *response = c->response;
+
+    ds_response_begin(response, 307);
+    ds_response_header(response, "Location", c->handler->url.data);
+    ds_buf_adds(&response->body, "this group belongs to ");
+    ds_buf_adds(&response->body, owner->address);
+    ds_buf_adds(&response->body, ": follow redirects (curl -L)\n");
+    finish(c, TEXT);
+}
+
+static void answer_push(const struct context *c, const struct ds_server *owner)
+{
+    struct ds_response *response = c->response;
+    const char *scheme = c->view->state->scheme;
+    size_t origin = strlen(scheme) + strlen("://") + strlen(owner->address);
+
+    if (c->mode == DS_MODE_REDIRECT) {
+        redirect(c, owner);
+        return;
+    }
+    ds_response_begin(response, 200);
+    if (c->mode == DS_MODE_PROXY)
+        ds_response_header(response, "X-Accel-Redirect", "@pushgateway");
+    ds_response_header(response, "X-Dshard-Scheme", scheme);
+    ds_response_header(response, "X-Dshard-Server", owner->address);
+    ds_response_header(response, "X-Dshard-Uri", c->handler->url.data + origin);
+    finish(c, TEXT);
+}
+
+/* GET: who would get this push; the text is what the seed answers. */
+static void answer_lookup(const struct context *c, const struct ds_server *owner)
+{
+    ds_response_begin(c->response, 200);
+    ds_response_header(c->response, "Vary", "Accept");
+    if (ds_lookup_wants_json(c->request->accept)) {
+        ds_lookup_format(c->view->state, &c->handler->group, owner, c->handler->url.data,
+                         &c->response->body);
+        finish(c, JSON);
+        return;
+    }
+    ds_buf_adds(&c->response->body, "nextUrl:");
+    ds_buf_add(&c->response->body, c->handler->url.data, c->handler->url.len);
+    finish(c, TEXT);
+}
+
+static bool is_push_method(const char *method)
+{
+    return strcmp(method, "PUT") == 0 || strcmp(method, "POST") == 0 ||
+           strcmp(method, "DELETE") == 0;
+}
+
+static bool is_read_method(const char *method)
+{
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
+/* A push path, or none of ours. */
+static void answer_group(const struct context *c)
+{
+    struct ds_handler *handler = c->handler;
+    const char *method = c->request->method;
+    bool push = is_push_method(method);
+    const struct ds_server *owner;
+    int parsed =
+        ds_groupkey_parse(&handler->group, c->path, strlen(c->path), &handler->err);
+
+    if (parsed < 0 && handler->err.code != DS_E_BAD_PATH) {
+        refuse(c, (unsigned)ds_code_http_status(handler->err.code), handler->err.text);
+        return;
+    }
+    if (!push && (c->mode == DS_MODE_AUTH || !is_read_method(method))) {
+        refuse_with(c, 405, "a group is pushed with PUT or POST and deleted with DELETE",
+                    c->mode == DS_MODE_AUTH ? NULL : PUSH_METHODS);
+        return;
+    }
+    if (parsed < 0) {
+        refuse(c, 400, handler->err.text);
+        return;
+    }
+    if (!c->view->ring) {
+        refuse(c, 503,
+               c->view->state ? "the ring has no member"
+                              : "the state of the ring is not known yet");
+        return;
+    }
+    owner = ds_ring_owner(c->view->ring, handler->group.key.data, handler->group.key.len);
+    make_url(c, owner);
+    if (push)
+        answer_push(c, owner);
+    else
+        answer_lookup(c, owner);
+}
+
+static void answer_sd(const struct context *c)
+{
+    /* An empty list would make Prometheus drop every target; after an error it keeps
+       what it has. */
+    if (!c->view->state) {
+        refuse(c, 503, "the state of the ring is not known yet");
+        return;
+    }
+    ds_response_begin(c->response, 200);
+    ds_sd_format(c->view->state, &c->response->body);
+    finish(c, JSON);
+}
+
+static void answer_ok(const struct context *c)
+{
+    ds_response_begin(c->response, 200);
+    ds_buf_adds(&c->response->body, "OK\n");
+    finish(c, TEXT);
+}
+
+static void answer_ready(const struct context *c)
+{
+    if (c->view->state)
+        answer_ok(c);
+    else
+        refuse(c, 503, "the state of the ring is not known yet");
+}
+
+static const struct page {
+    const char *path;
+    void (*answer)(const struct context *c);
+} pages[] = {
+    {"/-/healthy", answer_ok},
+    {"/-/ready", answer_ready},
+    {"/sd", answer_sd},
+    {"/test/v1", answer_ok}, /* the seed's own check */
+};
+
+static const struct page *find_page(const struct context *c)
+{
+    if (c->mode == DS_MODE_AUTH)
+        return NULL; /* it is asked about pushes only, and a 200 would say "pass on" */
+    for (size_t i = 0; i < DS_COUNT(pages); i++) {
+        if (strlen(pages[i].path) == c->path_len &&
+            memcmp(pages[i].path, c->path, c->path_len) == 0)
+            return &pages[i];
+    }
+    return NULL;
+}
+
+/* "http://host" of an absolute target is cut: a proxy's way to write it. */
+static const char *skip_authority(const char *target)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+
+    for (size_t i = 0; i < DS_COUNT(schemes); i++) {
+        size_t len = strlen(schemes[i]);
+
+        if (strncasecmp(target, schemes[i], len) == 0)
+            return target + len + strcspn(target + len, "/?");
+    }
+    return target;
+}
+
+/* Sets path and path_len; false: the target does not begin with the prefix. */
+static bool cut_prefix(struct context *c, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    c->path = skip_authority(c->request->target);
+    if (len) {
+        /* strchr() finds the end of the path, too. */
+        if (strncmp(c->path, prefix, len) != 0 || !strchr("/?", c->path[len]))
+            return false;
+        c->path += len;
+    }
+    c->path_len = strcspn(c->path, "?");
+    return true;
+}
+
+/* What the web server was told to say; its mistakes are no fault of the client. */
+static bool read_settings(struct context *c, const char **prefix)
+{
+    const struct ds_request *request = c->request;
+
+    c->mode = request->default_mode;
+    if (request->mode && *request->mode && ds_mode_parse(request->mode, &c->mode) < 0) {
+        refuse(c, 500, "DSHARD_MODE is not redirect, proxy or auth");
+        return false;
+    }
+    *prefix = request->prefix ? request->prefix : request->default_prefix;
+    *prefix = *prefix ? *prefix : "";
+    if (ds_prefix_check(*prefix, &c->handler->err) < 0) {
+        refuse(c, 500, "DSHARD_PREFIX is not a path like /pushgateway");
+        return false;
+    }
+    if (!request->method || !request->target) {
+        refuse(c, 500, "the web server passes no REQUEST_METHOD or no REQUEST_URI");
+        return false;
+    }
+    return true;
+}
+
+static void answer(struct context *c)
+{
+    const struct page *page;
+    const char *prefix;
+
+    if (!read_settings(c, &prefix))
+        return;
+    if (!cut_prefix(c, prefix)) {
+        refuse(c, 404, "the path does not begin with the prefix");
+        return;
+    }
+    page = find_page(c);
+    if (!page)
+        answer_group(c);
+    else if (is_read_method(c->request->method))
+        page->answer(c);
+    else
+        refuse_with(c, 405, "this page can only be read", READ_METHODS);
+}
+
+void ds_handler_answer(struct ds_handler *handler, const struct ds_view *view,
+                       const struct ds_request *request, struct ds_response *response)
+{
+    struct context c = {
+        .handler = handler, .view = view, .request = request, .response = response};
+
+    handler->url.over = false;
+    answer(&c);
+    if (response->head.over || response->body.over || handler->url.over)
+        refuse(&c, 500, "the answer is too long");
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see response.h */
+#include "response.h"
+
+enum {
+    HEAD_MAX = 128 * 1024, /* headers may repeat the URL, at most 24 KiB */
+    BODY_MAX = 4 * 1024 * 1024,
+};
+
+void ds_response_init(struct ds_response *response)
+{
+    response->status = 0;
+    ds_buf_init(&response->head, HEAD_MAX);
+    ds_buf_init(&response->body, BODY_MAX);
+}
+
+void ds_response_release(struct ds_response *response)
+{
+    ds_buf_release(&response->head);
+    ds_buf_release(&response->body);
+}
+
+void ds_auto_response(struct ds_response *response)
+{
+    ds_response_release(response);
+}
+
+static const char *status_text(unsigned status)
+{
+    switch (status) {
+    case 200:
+        return "200 OK";
+    case 307:
+        return "307 Temporary Redirect";
+    case 400:
+        return "400 Bad Request";
+    case 403:
+        return "403 Forbidden";
+    case 404:
+        return "404 Not Found";
+    case 405:
+        return "405 Method Not Allowed";
+    case 414:
+        return "414 URI Too Long";
+    case 503:
+        return "503 Service Unavailable";
+    default:
+        return "500 Internal Server Error";
+    }
+}
+
+void ds_response_begin(struct ds_response *response, unsigned status)
+{
+    response->status = status;
+    ds_buf_clear(&response->head);
+    ds_buf_clear(&response->body);
+    ds_buf_adds(&response->head, "Status: ");
+    ds_buf_adds(&response->head, status_text(status));
+    ds_buf_adds(&response->head, "\r\n");
+}
+
+void ds_response_header(struct ds_response *response, const char *name, const char *value)
+{
+    ds_buf_adds(&response->head, name);
+    ds_buf_adds(&response->head, ": ");
+    ds_buf_adds(&response->head, value);
+    ds_buf_adds(&response->head, "\r\n");
+}
+
+/* A URL's bytes: the parser lets no control byte through, and this does not rely on it.
+ */
+void ds_response_add_url(struct ds_buf *out, const char *data, size_t len)
+{
+    size_t plain = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)data[i];
+
+        if (c > 0x20 && c < 0x7F)
+            continue;
+        ds_buf_add(out, data + plain, i - plain);
+        ds_buf_addf(out, "%%%02X", (unsigned)c);
+        plain = i + 1;
+    }
+    ds_buf_add(out, data + plain, len - plain);
+}
+
+void ds_response_finish(struct ds_response *response, const char *type,
+                        uint64_t generation, enum ds_response_part part)
+{
+    struct ds_buf *head = &response->head;
+
+    ds_response_header(response, "Content-Type", type);
+    ds_buf_adds(head, "Content-Length: ");
+    ds_buf_addu(head, response->body.len);
+    ds_buf_adds(head, "\r\nX-Dshard-Generation: ");
+    ds_buf_addu(head, generation);
+    ds_buf_adds(head, "\r\n\r\n");
+    if (part == DS_RESPONSE_HEAD)
+        ds_buf_clear(&response->body);
+}
