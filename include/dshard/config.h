@@ -2,10 +2,10 @@
 /*
  * config.h - dshard.yml, a superset of dynamic-sharding.yml; dshard.yml(5) describes it.
  *
- * One table in config.c says for each key its type, unit, range, default and meaning, and
- * drives reading, checking and `dshard config show`.  A loaded struct holds only values
- * in range; every string is owned, and NULL where nothing was set and there is no
- * default.
+ * One table (config_table.h) says for each key its type, unit, range, default and
+ * meaning, and drives reading, checking and `dshard config show`.  A loaded struct holds
+ * only values in range; every string is owned, and NULL where nothing was set and there
+ * is no default.
  */
 #ifndef DSHARD_CONFIG_H
 #define DSHARD_CONFIG_H
@@ -85,6 +85,12 @@ char *ds_config_find(const char *option, struct ds_error *err) DS_NODISCARD;
  */
 int ds_config_load(struct ds_config *config, const char *path, struct ds_buf *complaints,
                    struct ds_error *err) DS_NODISCARD;
+
+/* The same for a text of at most DS_CONFIG_BYTES_MAX bytes; `name` stands for the file.
+ */
+int ds_config_parse(struct ds_config *config, const char *name, const char *text,
+                    size_t len, struct ds_buf *complaints, struct ds_error *err)
+    DS_NODISCARD;
 
 /* Appends what is not wrong and still worth saying, one a line, as "FILE: ...": names
    that would share points, host names for which nginx needs a resolver. */
