@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from testenv import (ConfigFile, Process, RawHTTP, State, Stub, WaitTimeout, digest,
-                     free_port, murmur3, wait_until)
+from testenv import (ConfigFile, Process, RawHTTP, WaitTimeout, digest, free_port, murmur3,
+                     wait_until)
 from testenv.process import find_reports
 
 

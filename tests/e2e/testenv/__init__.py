@@ -11,6 +11,7 @@ from .ports import free_port
 from .process import Process
 from .programs import Dshard, Fcgi, Result, Watch, clean_environ
 from .rawhttp import RawHTTP, Response, Stub
+from .schema import check_schema
 from .servers import Lighttpd, Nginx, Prometheus, Pushgateway
 from .state import State, digest, murmur3
 from .wait import WaitTimeout, wait_until
@@ -18,6 +19,6 @@ from .wait import WaitTimeout, wait_until
 __all__ = [
     "BIN", "TOP", "ConfigFile", "Dshard", "Env", "Fcgi", "Lighttpd", "Nginx", "Process",
     "Prometheus", "Pushgateway", "RawHTTP", "Response", "Result", "State", "Stub",
-    "WaitTimeout", "Watch", "clean_environ", "digest", "free_port", "murmur3",
+    "WaitTimeout", "Watch", "check_schema", "clean_environ", "digest", "free_port", "murmur3",
     "wait_until",
 ]
