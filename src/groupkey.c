@@ -89,8 +89,8 @@ static bool has_raw_bytes(const char *target, size_t len)
     return found;
 }
 
-/* Moves *path behind "http://authority" if it begins so. */
-static void skip_authority(const char **path, const char *end)
+/* Moves *path behind "http://authority"; false when it does not begin so. */
+static bool skip_authority(const char **path, const char *end)
 {
     static const char *const schemes[] = {"http://", "https://"};
 
@@ -102,8 +102,9 @@ static void skip_authority(const char **path, const char *end)
             continue;
         slash = memchr(*path + len, '/', (size_t)(end - *path) - len);
         *path = slash ? slash : end;
-        return;
+        return true;
     }
+    return false;
 }
 
 /* Fills `decoded` with the path of the target, and checks that it is clean. */
@@ -115,8 +116,6 @@ static int decode_path(struct ds_groupkey *group, const char *path, const char *
 
     if (path == end) /* an absolute URL may have no path at all */
         return not_found(group, err);
-    if (path[0] != '/')
-        return refuse(group, err, "the path", path, raw_len, " does not begin with '/'");
     ds_buf_reserve(&group->decoded, raw_len);
     len = ds_url_decode(group->decoded.data, path, raw_len);
     if (len < 0)
@@ -352,7 +351,7 @@ static int parse_group(struct ds_groupkey *group, struct ds_error *err)
 int ds_groupkey_parse(struct ds_groupkey *group, const char *target, size_t len,
                       struct ds_error *err)
 {
-    const char *path = target, *end = target + len, *query;
+    const char *path = target, *end, *query;
 
     clear(group);
     if (len > DS_TARGET_MAX)
@@ -361,11 +360,11 @@ int ds_groupkey_parse(struct ds_groupkey *group, const char *target, size_t len,
     if (has_raw_bytes(target, len))
         return refuse(group, err, "the path", target, len,
                       " has a space or control byte that is not escaped");
-    if (!len)
-        return refuse(group, err, "the path", target, len, " is empty");
-    query = memchr(target, '?', len);
+    end = target + len;
+    query = len ? memchr(target, '?', len) : NULL;
     query = query ? query : end;
-    skip_authority(&path, query);
+    if (!skip_authority(&path, query) && (!len || target[0] != '/'))
+        return refuse(group, err, "the path", target, len, " does not begin with '/'");
     if (decode_path(group, path, query, err) < 0 || parse_group(group, err) < 0)
         return -1;
     return emit_all(group, query, (size_t)(end - query), err);
