@@ -197,7 +197,7 @@ def test_a_bad_configuration_exits_2_shows_every_error_and_changes_nothing(env):
 @pytest.mark.parametrize("text, words", [
     ("", "empty"), ("{", ""), ("[]\n", ""), ('{"format":2}\n', "newer"),
     ("x" * 5_000_000, ""),
-])
+], ids=["empty", "cut", "a list", "newer", "huge"])
 def test_an_unusable_state_file_exits_1_and_is_left_alone(env, text, words):
     config = env.config(SERVERS)
     env.state().write_text(text)
