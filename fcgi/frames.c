@@ -57,6 +57,8 @@ static enum ds_frames_stage read_params(struct ds_frames *f, const unsigned char
     while (len) {
         size_t used = least(len, f->pair_left);
 
+        if (memchr(at, '\0', used))
+            return DS_FRAMES_BAD; /* it would end the value early, in silence */
         f->pair_left -= used;
         if (!used) {
             f->lengths[f->n_lengths++] = *at;

@@ -58,6 +58,29 @@ int ds_prefix_check(const char *prefix, struct ds_error *err)
     return 0;
 }
 
+void ds_request_param(struct ds_request *request, const char *variable)
+{
+    static const struct {
+        const char *name;
+        size_t len, offset;
+    } wanted[] = {
+#define WANTED(name, field) {name "=", sizeof name, offsetof(struct ds_request, field)}
+        WANTED("REQUEST_METHOD", method), WANTED("REQUEST_URI", target),
+        WANTED("HTTP_ACCEPT", accept),    WANTED("DSHARD_MODE", mode),
+        WANTED("DSHARD_PREFIX", prefix),
+#undef WANTED
+    };
+
+    for (size_t i = 0; i < DS_COUNT(wanted); i++) {
+        if (strncmp(variable, wanted[i].name, wanted[i].len) == 0) {
+            const char *value = variable + wanted[i].len;
+
+            memcpy((char *)request + wanted[i].offset, &value, sizeof value);
+            return;
+        }
+    }
+}
+
 void ds_handler_init(struct ds_handler *handler)
 {
     ds_groupkey_init(&handler->group);

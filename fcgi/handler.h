@@ -45,6 +45,10 @@ struct ds_request {
     const char *default_prefix; /* NULL: none */
 };
 
+/* Sets the field that a CGI variable, NAME=VALUE, is about; others are ignored.  The
+   value is borrowed. */
+void ds_request_param(struct ds_request *request, const char *variable);
+
 struct ds_handler {
     struct ds_groupkey group;
     struct ds_buf url; /* of the group at its owner */

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conns.h - the connections of a worker: how many there may be, which are idle, which are
+ * in the middle of something and until when.
+ *
+ * A connection's memory is never given back while the table lives, so a late event for
+ * one that was closed meets a struct with fd -1, or the next one in it: both harmless.
+ */
+#ifndef DSHARD_FCGI_CONNS_H
+#define DSHARD_FCGI_CONNS_H
+
+#include "dshard/base.h"
+#include "dshard/buf.h"
+#include "frames.h"
+
+enum ds_conn_state {
+    DS_CONN_FREE,    /* a struct without a connection */
+    DS_CONN_IDLE,    /* nothing of a request has come */
+    DS_CONN_READING, /* a request comes in parts; deadline_ms */
+    DS_CONN_SENDING, /* an answer goes out in parts; deadline_ms */
+};
+enum { DS_N_CONN_STATES = 4 };
+
+struct ds_conn {
+    struct ds_conn *prev, *next; /* the others in this state, the oldest first */
+    enum ds_conn_state state;
+    int fd;              /* -1: none */
+    uint32_t events;     /* what epoll watches it for; 0: it does not */
+    bool used;           /* it has brought a request */
+    bool keep;           /* the web server wants to use it again */
+    int64_t deadline_ms; /* monotonic */
+    struct ds_frames frames;
+    struct ds_buf head; /* READING: the request up to the end of its parameters */
+    int answer;         /* SENDING: a file with what is to be sent; -1: none */
+    int64_t answer_at, answer_len;
+};
+
+struct ds_conns {
+    struct ds_conn *first[DS_N_CONN_STATES], *last[DS_N_CONN_STATES];
+    size_t n, max;
+    int64_t expire_at_ms; /* nobody's deadline is earlier; INT64_MAX: there is none */
+};
+
+/* How many connections this process may have by its limit of descriptors. */
+size_t ds_conns_limit(void);
+
+void ds_conns_init(struct ds_conns *conns, size_t max);
+void ds_conns_release(struct ds_conns *conns); /* closes all of them */
+
+/* Takes the descriptor.  NULL when the table is full. */
+struct ds_conn *ds_conns_add(struct ds_conns *conns, int fd) DS_NODISCARD;
+/* Closes what it has. */
+void ds_conns_drop(struct ds_conns *conns, struct ds_conn *conn);
+
+/* To the end of another list, or of the same. */
+void ds_conns_move(struct ds_conns *conns, struct ds_conn *conn, enum ds_conn_state state,
+                   int64_t deadline_ms);
+
+/* Makes room: drops the connection that has been idle longest, else the one that has been
+   reading longest.  False: there is none of either. */
+bool ds_conns_evict(struct ds_conns *conns);
+
+/* Drops those whose deadline has passed; how many. */
+size_t ds_conns_expire(struct ds_conns *conns, int64_t now_ms);
+
+#endif
