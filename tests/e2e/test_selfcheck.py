@@ -171,6 +171,19 @@ def test_a_state_written_by_hand_reads_back_and_is_consistent(env):
         state.is_checked()
 
 
+@pytest.mark.parametrize("why", ["", "plain", "caf\u00e9 \u20ac \U0001f600", 'quote " and \\u001f',
+                                 "tab\tline\nescape\x1b\x7f", "a/b </script> \u2028"])
+def test_the_program_reads_a_state_that_was_written_by_hand(env, why):
+    state = env.state()
+    state.write([{"address": "a:1", "why": why, "weight": 2, "flaps": [3, 2, 1]},
+                 {"address": "b:1", "member": False, "health": "down"}], replicas=100,
+                history=[{"added": ["a:1"], "at": 5, "cause": "start", "generation": 1,
+                          "moved_ppm": 1000000, "removed": []}])
+    content = env.dshard("ring", "show", "--state", state.path, "-o", "json").ok().json()
+    assert [s["why"] for s in content["servers"]] == [why, ""]
+    assert content["digest"] == digest([("a:1", 2)], replicas=100)
+
+
 def test_a_configuration_is_yaml_that_can_be_changed(env):
     config = env.config(["127.0.0.1:1"], ring={"min_healthy": 2})
     config.set(servers=["127.0.0.1:1", {"addr": "127.0.0.1:2", "weight": 2}])

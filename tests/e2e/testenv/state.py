@@ -7,6 +7,7 @@ each other.
 
 import json
 import os
+import re
 import time
 
 _M = 0xFFFFFFFF
@@ -53,10 +54,14 @@ def owner(members, key, replicas=500):
     return points[min((p for p in points if p > h), default=min(points))]
 
 
+def dump(content):
+    """As jansson dumps it: compact, sorted, and control characters in capitals."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return re.sub(r"\\(u[0-9a-f]{4}|.)", lambda m: "\\" + m[1][0] + m[1][1:].upper(), text)
+
+
 def checksum(content):
-    body = {k: v for k, v in content.items() if k != "checksum"}
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return _hash16(text.encode())
+    return _hash16(dump({k: v for k, v in content.items() if k != "checksum"}).encode())
 
 
 def now_ms():
@@ -118,8 +123,7 @@ class State:
     def write(self, servers, **fields):
         """Writes a valid file (unless fields make it otherwise); returns its content."""
         content = self.content(servers, **fields)
-        self.write_text(json.dumps(content, sort_keys=True, separators=(",", ":"),
-                                   ensure_ascii=False) + "\n")
+        self.write_text(dump(content) + "\n")
         return content
 
     def rewrite(self, change):
