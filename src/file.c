@@ -53,24 +53,50 @@ char *ds_file_dir(const char *path)
     return ds_xstrndup(path, (size_t)(slash - path));
 }
 
+static int wait_for_lock(struct ds_file_lock *lock, int *fd, const char *path,
+                         int64_t timeout_ms, struct ds_error *err)
+{
+    int64_t deadline = ds_clock_mono_ms() + timeout_ms;
+
+    while (flock(*fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return ds_fail_errno(err, "cannot lock '%s'", path);
+        if (ds_clock_mono_ms() >= deadline)
+            return ds_fail(err, DS_E_TEMP, "'%s' is locked by another dshard", path);
+        ds_clock_sleep_ms(LOCK_POLL_MS);
+    }
+    lock->fd = ds_steal_fd(fd);
+    return 0;
+}
+
 int ds_file_lock_dir(struct ds_file_lock *lock, const char *path, int64_t timeout_ms,
                      struct ds_error *err)
 {
     DS_AUTO(str) char *dir = ds_file_dir(path);
     DS_AUTO(fd) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int64_t deadline = ds_clock_mono_ms() + timeout_ms;
 
     if (fd < 0)
         return ds_fail_errno(err, "cannot open the directory '%s'", dir);
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return ds_fail_errno(err, "cannot lock '%s'", dir);
-        if (ds_clock_mono_ms() >= deadline)
-            return ds_fail(err, DS_E_TEMP, "'%s' is locked by another dshard", dir);
-        ds_clock_sleep_ms(LOCK_POLL_MS);
-    }
-    lock->fd = ds_steal_fd(&fd);
-    return 0;
+    return wait_for_lock(lock, &fd, dir, timeout_ms, err);
+}
+
+int ds_file_lock_path(struct ds_file_lock *lock, const char *path, int64_t timeout_ms,
+                      struct ds_error *err)
+{
+    DS_AUTO(fd) int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+    if (fd < 0)
+        return ds_fail_errno(err, "cannot open '%s'", path);
+    return wait_for_lock(lock, &fd, path, timeout_ms, err);
+}
+
+bool ds_file_is_locked(const char *path)
+{
+    DS_AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return false;
+    return flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 void ds_file_unlock(struct ds_file_lock *lock)

@@ -24,12 +24,23 @@ int ds_health_parse(const char *text, enum ds_health_state *out)
     return -1;
 }
 
+/* Whatever the words are, what is kept is UTF-8 and fits. */
 static void set_why(struct ds_health *health, const char *why)
 {
-    size_t len = ds_utf8_cut(why, strlen(why), sizeof health->why - 1);
+    size_t len = strlen(why), at = 0;
 
-    memcpy(health->why, why, len);
-    health->why[len] = '\0';
+    for (size_t i = 0; i < len;) {
+        size_t n = ds_utf8_len(why + i, len - i);
+        const char *from = n ? why + i : "?";
+
+        i += n ? n : 1;
+        n = n ? n : 1;
+        if (at + n >= sizeof health->why)
+            break;
+        memcpy(health->why + at, from, n);
+        at += n;
+    }
+    health->why[at] = '\0';
 }
 
 static void enter(struct ds_health *health, enum ds_health_state state, int64_t now_ms)

@@ -152,7 +152,8 @@ struct ds_server *ds_state_members(const struct ds_state *state, size_t *n)
             continue;
         if (!members)
             members = ds_xcalloc(state->n_servers, sizeof *members);
-        members[(*n)++] = state->servers[i].server;
+        members[*n] = state->servers[i].server;
+        members[(*n)++].weight = state->servers[i].ring_weight;
     }
     return members;
 }
@@ -206,12 +207,14 @@ static struct ds_change *new_history_entry(struct ds_state *state)
 static void apply_members(struct ds_state *state, const struct ds_server *members,
                           size_t n)
 {
-    for (size_t i = 0; i < state->n_servers; i++)
+    for (size_t i = 0; i < state->n_servers; i++) {
         state->servers[i].member = false;
+        state->servers[i].ring_weight = 0;
+    }
     for (size_t i = 0; i < n; i++) {
         struct ds_standing *standing = ds_state_find(state, members[i].address);
 
-        standing->server.weight = members[i].weight;
+        standing->server.weight = standing->ring_weight = members[i].weight;
         standing->member = true;
     }
 }
@@ -254,6 +257,25 @@ int ds_state_set_ring(struct ds_state *state, const struct ds_server *members, s
     state->replicas = replicas;
     memcpy(state->digest, digest, sizeof digest);
     return 1;
+}
+
+void ds_state_take_ring(struct ds_state *state, struct ds_state *from)
+{
+    for (size_t i = 0; i < state->n_history; i++)
+        release_change(&state->history[i]);
+    memcpy(state->history, from->history, sizeof state->history);
+    state->n_history = from->n_history;
+    from->n_history = 0;
+    for (size_t i = 0; i < state->n_servers; i++) {
+        const struct ds_standing *theirs =
+            ds_state_find(from, state->servers[i].server.address);
+
+        state->servers[i].member = theirs && theirs->member;
+        state->servers[i].ring_weight = theirs ? theirs->ring_weight : 0;
+    }
+    state->generation = from->generation;
+    state->replicas = from->replicas;
+    memcpy(state->digest, from->digest, sizeof state->digest);
 }
 
 bool ds_state_is_stale(const struct ds_state *state, int64_t wall_ms)

@@ -113,6 +113,7 @@ static int parse_server(json_t *json, struct ds_standing *out, struct ds_error *
     out->health.since_ms = since;
     out->health.hold_until_ms = hold_until;
     out->member = member != 0;
+    out->ring_weight = member ? (unsigned)weight : 0;
     return parse_flaps(flaps, &out->health, err);
 }
 

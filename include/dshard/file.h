@@ -30,6 +30,12 @@ struct ds_file_lock {
     }
 int ds_file_lock_dir(struct ds_file_lock *lock, const char *path, int64_t timeout_ms,
                      struct ds_error *err) DS_NODISCARD;
+/* The same on a file of its own, created if need be: for a lock that is kept for long
+   while others go on locking the directory for their short writes. */
+int ds_file_lock_path(struct ds_file_lock *lock, const char *path, int64_t timeout_ms,
+                      struct ds_error *err) DS_NODISCARD;
+/* Whether somebody holds ds_file_lock_path(path) now; a missing file is not held. */
+bool ds_file_is_locked(const char *path);
 void ds_file_unlock(struct ds_file_lock *lock); /* may be called twice */
 void ds_auto_file_lock(struct ds_file_lock *lock);
 

@@ -113,6 +113,10 @@ int ds_state_set_ring(struct ds_state *state, const struct ds_server *members, s
                       unsigned replicas, enum ds_cause cause, int64_t wall_ms,
                       struct ds_error *err) DS_NODISCARD;
 
+/* Takes over another's ring: generation, members, replicas, history (which moves).  Every
+   member there must be a server here. */
+void ds_state_take_ring(struct ds_state *state, struct ds_state *from);
+
 /* True when checked_at is older than DS_STATE_STALE_MS: no watch is alive. */
 bool ds_state_is_stale(const struct ds_state *state, int64_t wall_ms);
 
