@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * discovery.h - where servers and their health come from: dshard's own checks, or Consul.
+ *
+ * A feed is what `watch` listens to; it never blocks and never sleeps.  A registry is
+ * what commands write to; it waits for its answers, and doing a thing twice is as good as
+ * once. Neither watch nor the commands know which one they hold.
+ */
+#ifndef DSHARD_DISCOVERY_H
+#define DSHARD_DISCOVERY_H
+
+#include "dshard/base.h"
+#include "dshard/config.h"
+#include "dshard/error.h"
+#include "dshard/http.h"
+#include "dshard/roster.h"
+#include "dshard/state.h"
+
+/* One server as its source sees it now. */
+struct ds_sighting {
+    char address[DS_ADDRESS_MAX]; /* canonical */
+    enum ds_sight sight;          /* the newest piece of evidence */
+    uint64_t seq; /* grows with each piece of evidence: step once per seq; 0: none yet */
+    char why[DS_WHY_MAX];
+};
+
+struct ds_fleet {
+    struct ds_sighting *items; /* sorted by address, unique */
+    size_t n;
+};
+
+struct ds_feed;
+
+struct ds_feed_ops {
+    /* The servers to give evidence about (sorted by address); asked for again whenever
+       they change.  With the check's own timing, from the configuration. */
+    void (*track)(struct ds_feed *feed, const struct ds_server *servers, size_t n,
+                  int64_t now_ms);
+    /* Starts what is due; 1: there is new evidence in the view.  now_ms never steps. */
+    int (*tick)(struct ds_feed *feed, int64_t now_ms);
+    /* When tick is wanted next; INT64_MAX: only when a transfer ends. */
+    int64_t (*next_ms)(const struct ds_feed *feed);
+    /* Borrowed until the next track or tick. */
+    const struct ds_fleet *(*view)(const struct ds_feed *feed);
+    void (*free)(struct ds_feed *feed);
+};
+
+struct ds_feed {
+    const struct ds_feed_ops *ops; /* each kind of feed begins with this struct */
+};
+
+/* dshard's own health checks, on the loop.  `config` is copied from. */
+struct ds_feed *ds_feed_probe_new(const struct ds_config *config,
+                                  struct ds_http_loop *loop, struct ds_error *err)
+    DS_NODISCARD;
+
+/*
+ * One check of many servers at once, for commands: items[i] is about servers[i].  A
+ * refused connection is tried again, as watch does.  Waits at most a little longer than
+ * the configured timeout.
+ */
+int ds_probe_all(const struct ds_config *config, const struct ds_server *servers,
+                 size_t n, struct ds_sighting *items, struct ds_error *err) DS_NODISCARD;
+
+/* What a command wants of one server, and what came of it. */
+struct ds_act {
+    struct ds_server server;
+    enum ds_intent intent;
+    bool changed;        /* something was (or, without doing it, would be) written */
+    struct ds_error err; /* DS_OK: done; otherwise this server was left as it was */
+};
+
+struct ds_registry;
+
+struct ds_registry_ops {
+    /* Fills *out (fresh or released) with the servers that are known, with their intents.
+     */
+    int (*list)(struct ds_registry *registry, struct ds_state *out, struct ds_error *err);
+    /* Carries out what the acts say; those whose err is set already are left alone.  One
+       that fails does not stop the others.  -1: nothing could be done at all. */
+    int (*apply)(struct ds_registry *registry, struct ds_act *acts, size_t n,
+                 struct ds_error *err);
+    void (*free)(struct ds_registry *registry);
+};
+
+struct ds_registry {
+    const struct ds_registry_ops *ops; /* each kind of registry begins with this struct */
+};
+
+/* The state file is the registry.  timeout_ms: for its lock. */
+struct ds_registry *ds_registry_local_new(const struct ds_config *config,
+                                          int64_t timeout_ms) DS_NODISCARD;
+
+/* The registry that the configuration asks for. */
+struct ds_registry *ds_registry_new(const struct ds_config *config, int64_t timeout_ms,
+                                    struct ds_error *err) DS_NODISCARD;
+
+#endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * feed_probe.c - dshard's own health checks: GET of health_check.path on each server,
+ * each interval, one in flight a server, none waits for another.
+ *
+ * Overload is not death: 429, and 500 with Pushgateway's "write queue is full", keep a
+ * server up.  401, 403 and 404 are a wrong configuration and keep it up too, with the
+ * reason shown.  A refused connection is tried again at once-and-a-bit (a restart in
+ * between would be missed otherwise) and then needs no further confirmation.
+ */
+#include "dshard/clock.h"
+#include "dshard/discovery.h"
+#include "dshard/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { REFUSED_RETRY_MS = 200, ANSWER_MAX = 64 * 1024, PASSWORD_MAX = 4096 };
+
+struct probe {
+    struct ds_server server;
+    struct prober *owner;
+    struct ds_http_transfer *transfer; /* NULL: none in flight */
+    int64_t due_ms, started_ms;
+    bool retry; /* the last one was refused, this is the second look */
+    struct ds_sighting sighting;
+};
+
+/* What feed and one-shot check share. */
+struct prober {
+    struct ds_feed feed; /* first: a struct prober is a struct ds_feed */
+    struct ds_http_loop *loop;
+    char *scheme, *path, *username, *password;
+    int64_t interval_ms, timeout_ms;
+    struct probe **probes; /* sorted by address; each its own allocation: curl has them */
+    size_t n;
+    bool news;
+    struct ds_fleet fleet;
+};
+
+static void probe_free(struct probe *probe)
+{
+    if (probe->transfer)
+        ds_http_cancel(probe->transfer);
+    free(probe);
+}
+
+static void prober_free(struct ds_feed *feed)
+{
+    struct prober *prober = (struct prober *)feed;
+
+    for (size_t i = 0; i < prober->n; i++)
+        probe_free(prober->probes[i]);
+    free(prober->probes);
+    free(prober->fleet.items);
+    free(prober->scheme);
+    free(prober->path);
+    free(prober->username);
+    if (prober->password)
+        explicit_bzero(prober->password, strlen(prober->password));
+    free(prober->password);
+    free(prober);
+}
+
+/* ---- one answer ---- */
+
+static enum ds_sight judge_status(const struct ds_http_response *response, char *why,
+                                  size_t size)
+{
+    if (response->status >= 200 && response->status < 300) {
+        why[0] = '\0';
+        return DS_SIGHT_OK;
+    }
+    if (response->status == 429 ||
+        (response->status == 500 && strstr(response->body.data, "write queue is full"))) {
+        snprintf(why, size, "overloaded: %d", response->status);
+        return DS_SIGHT_OK;
+    }
+    if (response->status == 401 || response->status == 403 || response->status == 404) {
+        snprintf(why, size, "the health check is wrong: %d from the server (see %s)",
+                 response->status,
+                 response->status == 404 ? "health_check.path, pushgateway.route_prefix"
+                                         : "pushgateway.username, password_file");
+        return DS_SIGHT_OK;
+    }
+    snprintf(why, size, "health check: %d", response->status);
+    return DS_SIGHT_FAIL;
+}
+
+static enum ds_sight judge(struct probe *probe, const struct ds_http_response *response)
+{
+    char *why = probe->sighting.why;
+    size_t size = sizeof probe->sighting.why;
+
+    if (response->status)
+        return judge_status(response, why, size);
+    if (response->refused) {
+        snprintf(why, size, "connect: refused");
+        return probe->retry ? DS_SIGHT_FINAL : DS_SIGHT_NONE;
+    }
+    if (response->timed_out)
+        snprintf(why, size, "no answer within %lld ms",
+                 (long long)probe->owner->timeout_ms);
+    else
+        snprintf(why, size, "%.*s", (int)size - 1, response->err.text);
+    return DS_SIGHT_FAIL;
+}
+
+static void probe_done(void *arg, struct ds_http_response *response)
+{
+    struct probe *probe = arg;
+    struct prober *prober = probe->owner;
+    enum ds_sight sight = judge(probe, response);
+    int64_t now_ms = ds_clock_mono_ms();
+
+    probe->transfer = NULL;
+    if (sight == DS_SIGHT_NONE) { /* refused once: look again before believing it */
+        probe->retry = true;
+        probe->due_ms = now_ms + REFUSED_RETRY_MS;
+        return;
+    }
+    probe->retry = false;
+    probe->due_ms = probe->started_ms + prober->interval_ms;
+    probe->sighting.sight = sight;
+    probe->sighting.seq++;
+    prober->news = true;
+}
+
+static void probe_start(struct probe *probe, int64_t now_ms)
+{
+    struct prober *prober = probe->owner;
+    DS_AUTO(str)
+    char *url =
+        ds_xasprintf("%s://%s%s", prober->scheme, probe->server.address, prober->path);
+    struct ds_http_request request = {
+        .url = url,
+        .username = prober->username,
+        .password = prober->password,
+        .fresh = true, /* a kept connection says nothing about accepting new ones */
+        .timeout_ms = prober->timeout_ms,
+        .body_max = ANSWER_MAX,
+    };
+
+    probe->started_ms = now_ms;
+    probe->transfer = ds_http_start(prober->loop, &request, probe_done, probe);
+}
+
+/* ---- the feed ---- */
+
+static void rebuild_fleet(struct prober *prober)
+{
+    prober->fleet.items =
+        ds_xreallocarray(prober->fleet.items, prober->n, sizeof *prober->fleet.items);
+    prober->fleet.n = prober->n;
+    for (size_t i = 0; i < prober->n; i++)
+        prober->fleet.items[i] = prober->probes[i]->sighting;
+}
+
+static struct probe *take_probe(struct prober *prober, const char *address)
+{
+    for (size_t i = 0; i < prober->n; i++) {
+        if (prober->probes[i] && strcmp(prober->probes[i]->server.address, address) == 0)
+            return ds_steal(&prober->probes[i]);
+    }
+    return NULL;
+}
+
+static void prober_track(struct ds_feed *feed, const struct ds_server *servers, size_t n,
+                         int64_t now_ms)
+{
+    struct prober *prober = (struct prober *)feed;
+    struct probe **probes = ds_xcalloc(n, sizeof *probes);
+
+    for (size_t i = 0; i < n; i++) {
+        probes[i] = take_probe(prober, servers[i].address);
+        if (probes[i])
+            continue;
+        probes[i] = ds_xcalloc(1, sizeof **probes);
+        probes[i]->server = servers[i];
+        probes[i]->owner = prober;
+        probes[i]->due_ms = now_ms;
+        memcpy(probes[i]->sighting.address, servers[i].address, DS_ADDRESS_MAX);
+    }
+    for (size_t i = 0; i < prober->n; i++) {
+        if (prober->probes[i])
+            probe_free(prober->probes[i]);
+    }
+    free(prober->probes);
+    prober->probes = probes;
+    prober->n = n;
+    rebuild_fleet(prober);
+}
+
+static int prober_tick(struct ds_feed *feed, int64_t now_ms)
+{
+    struct prober *prober = (struct prober *)feed;
+    bool news = prober->news;
+
+    for (size_t i = 0; i < prober->n; i++) {
+        struct probe *probe = prober->probes[i];
+
+        if (!probe->transfer && now_ms >= probe->due_ms)
+            probe_start(probe, now_ms);
+    }
+    prober->news = false;
+    if (news)
+        rebuild_fleet(prober);
+    return news;
+}
+
+static int64_t prober_next_ms(const struct ds_feed *feed)
+{
+    const struct prober *prober = (const struct prober *)feed;
+    int64_t next = prober->news ? 0 : INT64_MAX;
+
+    for (size_t i = 0; i < prober->n; i++) {
+        if (!prober->probes[i]->transfer && prober->probes[i]->due_ms < next)
+            next = prober->probes[i]->due_ms;
+    }
+    return next;
+}
+
+static const struct ds_fleet *prober_view(const struct ds_feed *feed)
+{
+    return &((const struct prober *)feed)->fleet;
+}
+
+static const struct ds_feed_ops prober_ops = {
+    .track = prober_track,
+    .tick = prober_tick,
+    .next_ms = prober_next_ms,
+    .view = prober_view,
+    .free = prober_free,
+};
+
+static int read_password(const char *path, char **out, struct ds_error *err)
+{
+    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(PASSWORD_MAX);
+
+    if (ds_file_read(&text, path, err) < 0)
+        return ds_wrap(err, "pushgateway.password_file");
+    *out = ds_xstrndup(text.data, strcspn(text.data, "\r\n"));
+    explicit_bzero(text.data, text.len);
+    return 0;
+}
+
+struct ds_feed *ds_feed_probe_new(const struct ds_config *config,
+                                  struct ds_http_loop *loop, struct ds_error *err)
+{
+    struct prober *prober = NULL;
+    char *password = NULL;
+
+    if (config->pushgateway.password_file &&
+        read_password(config->pushgateway.password_file, &password, err) < 0)
+        return NULL;
+    prober = ds_xcalloc(1, sizeof *prober);
+    prober->feed.ops = &prober_ops;
+    prober->loop = loop;
+    prober->scheme = ds_xstrdup(config->pushgateway.scheme);
+    prober->path =
+        ds_xasprintf("%s%s", config->pushgateway.route_prefix, config->health_check.path);
+    ds_set_str(&prober->username, config->pushgateway.username);
+    prober->password = password;
+    prober->interval_ms = config->health_check.interval_ms;
+    prober->timeout_ms = config->health_check.timeout_ms;
+    return &prober->feed;
+}
+
+int ds_probe_all(const struct ds_config *config, const struct ds_server *servers,
+                 size_t n, struct ds_sighting *items, struct ds_error *err)
+{
+    struct ds_http_loop *loop = ds_http_loop_new();
+    struct ds_feed *feed = ds_feed_probe_new(config, loop, err);
+    size_t left = n;
+
+    if (!feed) {
+        ds_http_loop_free(loop);
+        return -1;
+    }
+    feed->ops->track(feed, servers, n, ds_clock_mono_ms());
+    while (left) {
+        int64_t now_ms = ds_clock_mono_ms(), next;
+
+        left = 0;
+        feed->ops->tick(feed, now_ms);
+        for (size_t i = 0; i < n; i++)
+            left += !((struct prober *)feed)->probes[i]->sighting.seq;
+        next = feed->ops->next_ms(feed);
+        if (left)
+            ds_http_loop_run(loop, NULL, 0, next == INT64_MAX ? 1000 : next - now_ms);
+    }
+    for (size_t i = 0; i < n; i++)
+        items[i] = ((struct prober *)feed)->probes[i]->sighting;
+    feed->ops->free(feed);
+    ds_http_loop_free(loop);
+    return 0;
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see http.h */
+#include "dshard/http.h"
+#include "dshard/clock.h"
+#include "dshard/utf8.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+enum { HEADERS_MAX = 64 * 1024, WORDS_MAX = 200, FDS_MAX = 8 };
+
+struct ds_http_loop {
+    CURLM *multi;
+    struct ds_http_transfer *transfers; /* a list of all that run */
+};
+
+struct ds_http_transfer {
+    struct ds_http_loop *loop;
+    struct ds_http_transfer *next, **link; /* *link points here */
+    CURL *easy;
+    struct curl_slist *headers, *connect_to;
+    char *method, *url; /* for the error's text */
+    struct ds_http_response response;
+    int64_t started_ms;
+    ds_http_done_fn *done;
+    void *arg;
+    char words[CURL_ERROR_SIZE];
+};
+
+struct ds_http_loop *ds_http_loop_new(void)
+{
+    struct ds_http_loop *loop = ds_xcalloc(1, sizeof *loop);
+
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    loop->multi = curl_multi_init();
+    if (!loop->multi)
+        abort(); /* only without memory */
+    return loop;
+}
+
+void ds_http_loop_free(struct ds_http_loop *loop)
+{
+    if (!loop)
+        return;
+    while (loop->transfers)
+        ds_http_cancel(loop->transfers);
+    curl_multi_cleanup(loop->multi);
+    free(loop);
+}
+
+static void transfer_free(struct ds_http_transfer *transfer)
+{
+    *transfer->link = transfer->next;
+    if (transfer->next)
+        transfer->next->link = transfer->link;
+    curl_multi_remove_handle(transfer->loop->multi, transfer->easy);
+    curl_easy_cleanup(transfer->easy);
+    curl_slist_free_all(transfer->headers);
+    curl_slist_free_all(transfer->connect_to);
+    ds_http_response_release(&transfer->response);
+    free(transfer->method);
+    free(transfer->url);
+    free(transfer);
+}
+
+void ds_http_cancel(struct ds_http_transfer *transfer)
+{
+    transfer_free(transfer);
+}
+
+/* Stops the transfer (by taking less than was offered) when the answer is too long. */
+static size_t take(char *data, size_t size, size_t n, void *arg)
+{
+    struct ds_buf *buf = arg;
+
+    ds_buf_add(buf, data, size * n);
+    return buf->over ? 0 : size * n;
+}
+
+static void add_header(struct ds_http_transfer *transfer, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(transfer->headers, line);
+
+    if (!longer)
+        abort(); /* only without memory */
+    transfer->headers = longer;
+}
+
+static void set_body(struct ds_http_transfer *transfer,
+                     const struct ds_http_request *request)
+{
+    CURL *easy = transfer->easy;
+
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, transfer->method);
+    if (strcmp(transfer->method, "HEAD") == 0)
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    if (request->body || strcmp(transfer->method, "PUT") == 0 ||
+        strcmp(transfer->method, "POST") == 0) {
+        /* Always with Content-Length, never chunked: Consul ignores chunked bodies. */
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t)request->body_len);
+        curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS,
+                         request->body ? request->body : "");
+        add_header(transfer, "Expect:"); /* or curl waits a second for a 100 */
+    }
+}
+
+/* SNI and verification by another name: the URL has that name, the connection goes to the
+   real address. */
+static void set_tls(struct ds_http_transfer *transfer,
+                    const struct ds_http_request *request)
+{
+    CURL *easy = transfer->easy;
+
+    if (request->ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
+    if (request->cert_file)
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, request->cert_file);
+    if (request->key_file)
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, request->key_file);
+    if (request->tls_insecure) {
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+}
+
+static void set_url(struct ds_http_transfer *transfer,
+                    const struct ds_http_request *request)
+{
+    CURL *easy = transfer->easy;
+
+    if (request->tls_server_name) {
+        DS_AUTO(str) char *rule = NULL;
+        CURLU *parts = curl_url();
+        char *host = NULL, *port = NULL, *url = NULL;
+
+        if (curl_url_set(parts, CURLUPART_URL, request->url, 0) == CURLUE_OK &&
+            curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+            curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+            curl_url_set(parts, CURLUPART_HOST, request->tls_server_name, 0) ==
+                CURLUE_OK &&
+            curl_url_get(parts, CURLUPART_URL, &url, 0) == CURLUE_OK) {
+            rule =
+                ds_xasprintf("%s:%s:%s:%s", request->tls_server_name, port, host, port);
+            transfer->connect_to = curl_slist_append(NULL, rule);
+            curl_easy_setopt(easy, CURLOPT_CONNECT_TO, transfer->connect_to);
+            curl_easy_setopt(easy, CURLOPT_URL, url);
+        }
+        curl_free(host);
+        curl_free(port);
+        curl_free(url);
+        curl_url_cleanup(parts);
+        if (rule)
+            return;
+    }
+    curl_easy_setopt(easy, CURLOPT_URL, request->url);
+}
+
+/* The one place where a curl handle gets its options. */
+static void set_up(struct ds_http_transfer *transfer,
+                   const struct ds_http_request *request)
+{
+    CURL *easy = transfer->easy;
+    int64_t connect_ms =
+        request->connect_timeout_ms ? request->connect_timeout_ms : request->timeout_ms;
+
+    set_url(transfer, request);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->words);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "dshard/" DS_VERSION);
+    /* A slow resolver must not hold up the end of a transfer that has timed out. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    if (request->fresh) {
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    }
+    if (request->unix_socket)
+        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+    if (request->username) {
+        curl_easy_setopt(easy, CURLOPT_USERNAME, request->username);
+        curl_easy_setopt(easy, CURLOPT_PASSWORD,
+                         request->password ? request->password : "");
+    }
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer->response.body);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer->response.headers);
+    set_tls(transfer, request);
+    set_body(transfer, request);
+    for (size_t i = 0; i < DS_HTTP_HEADERS_MAX; i++) {
+        if (request->headers[i])
+            add_header(transfer, request->headers[i]);
+    }
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+}
+
+struct ds_http_transfer *ds_http_start(struct ds_http_loop *loop,
+                                       const struct ds_http_request *request,
+                                       ds_http_done_fn *done, void *arg)
+{
+    struct ds_http_transfer *transfer = ds_xcalloc(1, sizeof *transfer);
+
+    transfer->loop = loop;
+    transfer->done = done;
+    transfer->arg = arg;
+    transfer->method = ds_xstrdup(request->method ? request->method : "GET");
+    transfer->url = ds_xstrdup(request->url);
+    transfer->started_ms = ds_clock_mono_ms();
+    ds_http_response_init(&transfer->response);
+    transfer->response.body.max = request->body_max;
+    transfer->easy = curl_easy_init();
+    if (!transfer->easy)
+        abort(); /* only without memory */
+    set_up(transfer, request);
+    transfer->next = loop->transfers;
+    transfer->link = &loop->transfers;
+    if (transfer->next)
+        transfer->next->link = &transfer->next;
+    loop->transfers = transfer;
+    curl_multi_add_handle(loop->multi, transfer->easy);
+    return transfer;
+}
+
+static void fill_failure(struct ds_http_transfer *transfer, CURLcode code)
+{
+    struct ds_http_response *response = &transfer->response;
+    const char *words = transfer->words[0] ? transfer->words : curl_easy_strerror(code);
+    long os_errno = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_errno);
+    response->status = 0;
+    response->refused = code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED;
+    response->timed_out = code == CURLE_OPERATION_TIMEDOUT;
+    if (response->body.over || response->headers.over)
+        ds_fail(&response->err, DS_E_NET, "%s %s: the answer is longer than %zu bytes",
+                transfer->method, transfer->url, response->body.max);
+    else
+        ds_fail(&response->err, DS_E_NET, "%s %s: %s", transfer->method, transfer->url,
+                words);
+}
+
+static void finish(struct ds_http_transfer *transfer, CURLcode code)
+{
+    struct ds_http_response *response = &transfer->response;
+    long status = 0;
+
+    response->elapsed_ms = ds_clock_mono_ms() - transfer->started_ms;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    response->status = (int)status;
+    if (code != CURLE_OK || !status)
+        fill_failure(transfer, code);
+    transfer->done(transfer->arg, response);
+    transfer_free(transfer);
+}
+
+void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
+                      int64_t timeout_ms)
+{
+    struct curl_waitfd waits[FDS_MAX];
+    int running, left;
+    CURLMsg *message;
+
+    if (n_fds > FDS_MAX)
+        n_fds = FDS_MAX;
+    for (size_t i = 0; i < n_fds; i++)
+        waits[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
+    /* Gives new transfers their first step, so that there is something to poll for. */
+    curl_multi_perform(loop->multi, &running);
+    curl_multi_poll(loop->multi, waits, (unsigned)n_fds,
+                    timeout_ms < 0 ? 0 : (int)(timeout_ms > 60000 ? 60000 : timeout_ms),
+                    NULL);
+    curl_multi_perform(loop->multi, &running);
+    while ((message = curl_multi_info_read(loop->multi, &left))) {
+        struct ds_http_transfer *transfer = NULL;
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
+        finish(transfer, message->data.result);
+    }
+}
+
+struct sync {
+    struct ds_http_response *response;
+    bool done;
+};
+
+static void sync_done(void *arg, struct ds_http_response *response)
+{
+    struct sync *sync = arg;
+
+    *sync->response = *response;
+    ds_http_response_init(response); /* its buffers have a new owner */
+    sync->done = true;
+}
+
+int ds_http_do(const struct ds_http_request *request, struct ds_http_response *response,
+               struct ds_error *err)
+{
+    struct ds_http_loop *loop = ds_http_loop_new();
+    struct sync sync = {.response = response};
+
+    ds_http_response_init(response);
+    ds_http_start(loop, request, sync_done, &sync);
+    while (!sync.done)
+        ds_http_loop_run(loop, NULL, 0, 1000);
+    ds_http_loop_free(loop);
+    if (response->status)
+        return 0;
+    *err = response->err;
+    return -1;
+}
+
+void ds_http_response_init(struct ds_http_response *response)
+{
+    *response = (struct ds_http_response){.body = DS_BUF_INIT(0),
+                                          .headers = DS_BUF_INIT(HEADERS_MAX),
+                                          .err = DS_ERROR_INIT};
+}
+
+void ds_http_response_release(struct ds_http_response *response)
+{
+    ds_buf_release(&response->body);
+    ds_buf_release(&response->headers);
+}
+
+void ds_auto_http_response(struct ds_http_response *response)
+{
+    ds_http_response_release(response);
+}
+
+char *ds_http_header(const struct ds_http_response *response, const char *name)
+{
+    const char *line = response->headers.data;
+    size_t name_len = strlen(name);
+
+    while (line && *line) {
+        const char *end = strchr(line, '\n');
+        size_t len = end ? (size_t)(end - line) : strlen(line);
+
+        if (len > name_len && strncasecmp(line, name, name_len) == 0 &&
+            line[name_len] == ':') {
+            const char *value = line + name_len + 1;
+            size_t value_len = len - name_len - 1;
+
+            while (value_len && (*value == ' ' || *value == '\t')) {
+                value++;
+                value_len--;
+            }
+            while (value_len && strchr(" \t\r", value[value_len - 1]))
+                value_len--;
+            return ds_xstrndup(value, value_len);
+        }
+        line = end ? end + 1 : NULL;
+    }
+    return NULL;
+}
+
+int ds_http_fail_status(const struct ds_http_request *request,
+                        const struct ds_http_response *response, struct ds_error *err)
+{
+    DS_AUTO(buf) struct ds_buf words = DS_BUF_INIT(WORDS_MAX * 5);
+    size_t len = strcspn(response->body.data, "\r\n");
+
+    for (size_t i = 0; i < len && i < WORDS_MAX;) {
+        size_t n = ds_utf8_len(response->body.data + i, len - i);
+        unsigned char c = (unsigned char)response->body.data[i];
+
+        if (!n || c < ' ' || c == 0x7F)
+            ds_buf_addc(&words, '?');
+        else
+            ds_buf_add(&words, response->body.data + i, n);
+        i += n ? n : 1;
+    }
+    return ds_fail(err, DS_E_PEER, "%s %s: %d%s%s",
+                   request->method ? request->method : "GET", request->url,
+                   response->status, words.len ? ": " : "", words.data);
+}
