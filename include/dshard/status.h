@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * status.h - what a state means: is all well, and if not, what is wrong.  The command
+ * `status` and the handler's pages say the same because they ask here.
+ */
+#ifndef DSHARD_STATUS_H
+#define DSHARD_STATUS_H
+
+#include "dshard/buf.h"
+#include "dshard/state.h"
+
+enum ds_verdict {
+    DS_VERDICT_HEALTHY, /* every server that should be a member is one, the watch lives */
+    DS_VERDICT_DEGRADED, /* pushes are served, but not everything is as it should be */
+    DS_VERDICT_CRITICAL, /* no member, a frozen ring, or a watch that is dead */
+};
+enum { DS_N_VERDICTS = 3, DS_PROBLEMS_MAX = 32 };
+
+struct ds_status {
+    enum ds_verdict verdict;
+    size_t n_servers, n_members, n_up;       /* servers: without those that are out */
+    struct ds_buf problems[DS_PROBLEMS_MAX]; /* one sentence each, the worst first */
+    size_t n_problems; /* more than fit are counted in the last one */
+};
+
+void ds_status_judge(struct ds_status *status, const struct ds_state *state,
+                     int64_t wall_ms);
+void ds_status_release(struct ds_status *status);
+void ds_auto_status(struct ds_status *status);
+
+const char *ds_verdict_name(enum ds_verdict verdict); /* "healthy", ... */
+
+#endif

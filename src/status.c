@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see status.h */
+#include "dshard/status.h"
+#include "dshard/num.h"
+
+enum { PROBLEM_MAX = 1024 };
+
+static const char *const names[DS_N_VERDICTS] = {"healthy", "degraded", "critical"};
+
+const char *ds_verdict_name(enum ds_verdict verdict)
+{
+    return names[verdict];
+}
+
+/* The buffer for the next sentence; the last one is kept for the count of the others. */
+static struct ds_buf *add_problem(struct ds_status *status, enum ds_verdict verdict)
+{
+    struct ds_buf *problem = &status->problems[status->n_problems];
+
+    if (verdict > status->verdict)
+        status->verdict = verdict;
+    ds_buf_init(problem, PROBLEM_MAX);
+    status->n_problems++;
+    return problem;
+}
+
+static void judge_ring(struct ds_status *status, const struct ds_state *state,
+                       int64_t wall_ms)
+{
+    char age[DS_DURATION_TEXT_MAX];
+
+    if (state->frozen_reason) {
+        ds_duration_format_short(wall_ms - state->frozen_since_ms, age);
+        ds_buf_addf(add_problem(status, DS_VERDICT_CRITICAL),
+                    "the ring is frozen since %s: %s", age, state->frozen_reason);
+    }
+    if (!status->n_members)
+        ds_buf_adds(add_problem(status, DS_VERDICT_CRITICAL),
+                    "no server is a member: every push is answered with 503");
+    ds_duration_format_short(wall_ms - state->checked_at_ms, age);
+    if (!state->checked_at_ms)
+        ds_buf_adds(add_problem(status, DS_VERDICT_CRITICAL),
+                    "nothing follows the servers' health: dshard watch has never run");
+    else if (ds_state_is_stale(state, wall_ms))
+        ds_buf_addf(add_problem(status, DS_VERDICT_CRITICAL),
+                    "nothing follows the servers' health: the last check was %s ago",
+                    age);
+}
+
+static void judge_server(struct ds_status *status, const struct ds_standing *standing,
+                         int64_t wall_ms)
+{
+    const struct ds_health *health = &standing->health;
+    char age[DS_DURATION_TEXT_MAX];
+    struct ds_buf *problem;
+
+    if (standing->intent == DS_INTENT_OUT)
+        return;
+    if (health->state == DS_HEALTH_UP && !health->why[0])
+        return;
+    /* An operator who drains a server may stop it too. */
+    if (standing->intent != DS_INTENT_IN && !standing->member)
+        return;
+    if (status->n_problems + 1 >= DS_PROBLEMS_MAX) {
+        if (status->n_problems < DS_PROBLEMS_MAX)
+            ds_buf_adds(add_problem(status, DS_VERDICT_DEGRADED),
+                        "more servers like these");
+        return;
+    }
+    ds_duration_format_short(wall_ms - health->since_ms, age);
+    problem = add_problem(status, DS_VERDICT_DEGRADED);
+    if (health->state == DS_HEALTH_HELD) {
+        ds_duration_format_short(health->hold_until_ms - wall_ms, age);
+        ds_buf_addf(problem, "%s is back and rejoins in %s", standing->server.address,
+                    age);
+    } else if (health->state == DS_HEALTH_NEW) {
+        ds_buf_addf(problem, "%s has not been checked yet", standing->server.address);
+    } else {
+        ds_buf_addf(problem, "%s is %s since %s", standing->server.address,
+                    ds_health_name(health->state), age);
+    }
+    if (health->why[0])
+        ds_buf_addf(problem, ": %s", health->why);
+}
+
+void ds_status_judge(struct ds_status *status, const struct ds_state *state,
+                     int64_t wall_ms)
+{
+    *status = (struct ds_status){0};
+    for (size_t i = 0; i < state->n_servers; i++) {
+        const struct ds_standing *standing = &state->servers[i];
+
+        status->n_members += standing->member;
+        if (standing->intent == DS_INTENT_OUT)
+            continue;
+        status->n_servers++;
+        status->n_up += standing->health.state == DS_HEALTH_UP;
+    }
+    judge_ring(status, state, wall_ms);
+    for (size_t i = 0; i < state->n_servers; i++)
+        judge_server(status, &state->servers[i], wall_ms);
+}
+
+void ds_status_release(struct ds_status *status)
+{
+    for (size_t i = 0; i < status->n_problems; i++)
+        ds_buf_release(&status->problems[i]);
+    *status = (struct ds_status){0};
+}
+
+void ds_auto_status(struct ds_status *status)
+{
+    ds_status_release(status);
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see watch.h; what is done between two waits is in follower.c */
+#include "dshard/watch.h"
+#include "dshard/clock.h"
+#include "dshard/follower.h"
+#include "dshard/log.h"
+#include "dshard/notify.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { LONGEST_WAIT_MS = 5000, STATUS_MAX = 400 };
+
+struct watch {
+    const struct ds_watch_options *options;
+    struct ds_config *config;
+    struct ds_follower follower;
+    int signals, changes; /* descriptors: signalfd, inotify on the directory */
+    int64_t watchdog_ms, watchdog_due_ms;
+    bool stop, ready;
+};
+
+static int open_signals(struct ds_error *err)
+{
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
+        (fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) < 0)
+        return ds_fail_errno(err, "cannot watch for signals");
+    return fd;
+}
+
+static int open_changes(const char *path, struct ds_error *err)
+{
+    DS_AUTO(str) char *dir = ds_file_dir(path);
+    DS_AUTO(fd) int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+    if (fd < 0 ||
+        inotify_add_watch(fd, dir,
+                          IN_MOVED_TO | IN_MOVED_FROM | IN_CLOSE_WRITE | IN_DELETE) < 0)
+        return ds_fail_errno(err, "cannot watch the directory '%s'", dir);
+    return ds_steal_fd(&fd);
+}
+
+/* ---- what may come in ---- */
+
+static void log_lines(const struct ds_buf *lines)
+{
+    for (const char *p = lines->data; *p;) {
+        size_t len = strcspn(p, "\n");
+        DS_AUTO(str) char *line = ds_xstrndup(p, len);
+
+        ds_log(DS_LOG_ERROR, "configuration", "error", line, NULL);
+        p += len + (p[len] == '\n');
+    }
+}
+
+static int load_again(struct watch *watch, struct ds_config *config, struct ds_error *err)
+{
+    DS_AUTO(buf) struct ds_buf complaints = DS_BUF_INIT(DS_CONFIG_BYTES_MAX);
+
+    if (ds_config_load(config, watch->options->config_path, &complaints, err) < 0) {
+        log_lines(&complaints);
+        return -1;
+    }
+    if (strcmp(config->state_file, watch->config->state_file) != 0)
+        return ds_fail(err, DS_E_CONFIG, "another state_file takes a restart");
+    if (config->consul != watch->config->consul)
+        return ds_fail(err, DS_E_CONFIG, "consul_server coming or going takes a restart");
+    return ds_follower_configure(&watch->follower, config, err);
+}
+
+static void reload(struct watch *watch)
+{
+    struct ds_error err = DS_ERROR_INIT;
+    struct ds_config config;
+
+    if (!watch->options->config_path)
+        return;
+    ds_config_init(&config);
+    if (load_again(watch, &config, &err) < 0) {
+        ds_log(DS_LOG_ERROR, "configuration not reloaded, the old one stays", "why",
+               err.text, NULL);
+        ds_config_release(&config);
+        return;
+    }
+    ds_config_release(watch->config);
+    *watch->config = config; /* the follower borrows it by its old address: */
+    watch->follower.config = watch->config;
+    ds_log(DS_LOG_INFO, "configuration reloaded", "file", watch->options->config_path,
+           NULL);
+}
+
+static void take_signals(struct watch *watch)
+{
+    struct signalfd_siginfo info;
+
+    while (read(watch->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP)
+            reload(watch);
+        else
+            watch->stop = true;
+    }
+}
+
+/* Which file it was does not matter: the keeper looks for itself. */
+static void take_changes(struct watch *watch)
+{
+    char events[4096];
+
+    while (read(watch->changes, events, sizeof events) > 0)
+        ;
+    if (ds_keeper_is_behind(&watch->follower.keeper))
+        ds_follower_sync(&watch->follower);
+}
+
+/* ---- words to the supervisor ---- */
+
+static void tell_supervisor(struct watch *watch)
+{
+    const struct ds_state *state = &watch->follower.keeper.state;
+    int64_t now_ms = ds_clock_mono_ms();
+    char text[STATUS_MAX];
+    size_t n = 0;
+
+    if (watch->watchdog_ms && now_ms >= watch->watchdog_due_ms) {
+        ds_notify("WATCHDOG=1");
+        watch->watchdog_due_ms = now_ms + watch->watchdog_ms;
+    }
+    if (watch->ready || !watch->follower.published)
+        return;
+    for (size_t i = 0; i < state->n_servers; i++)
+        n += state->servers[i].member;
+    snprintf(text, sizeof text, "READY=1\nSTATUS=%zu of %zu servers are members", n,
+             state->n_servers);
+    ds_notify(text);
+    watch->ready = true;
+}
+
+static int64_t wait_ms(const struct watch *watch)
+{
+    int64_t next = ds_follower_next_ms(&watch->follower);
+    int64_t now_ms = ds_clock_mono_ms();
+
+    if (watch->watchdog_ms && watch->watchdog_due_ms < next)
+        next = watch->watchdog_due_ms;
+    if (next <= now_ms)
+        return 0;
+    return next - now_ms < LONGEST_WAIT_MS ? next - now_ms : LONGEST_WAIT_MS;
+}
+
+/* ---- the two ways to run ---- */
+
+static int start(struct watch *watch, struct ds_http_loop *loop, struct ds_error *err)
+{
+    struct ds_follower *follower = &watch->follower;
+
+    if (ds_follower_init(follower, watch->config, loop, err) < 0 ||
+        ds_keeper_claim(&follower->keeper, watch->options->claim_timeout_ms, err) < 0 ||
+        ds_keeper_load(&follower->keeper, true, err) < 0)
+        return -1;
+    ds_follower_begin(follower);
+    return 0;
+}
+
+static int loop_until_stopped(struct watch *watch, struct ds_http_loop *loop,
+                              struct ds_error *err)
+{
+    DS_AUTO(fd) int signals = open_signals(err);
+    DS_AUTO(fd) int changes = -1;
+    int fds[2];
+
+    if (signals < 0 || (changes = open_changes(watch->config->state_file, err)) < 0)
+        return -1;
+    watch->signals = fds[0] = signals;
+    watch->changes = fds[1] = changes;
+    watch->watchdog_ms = ds_notify_watchdog_ms();
+    ds_log(DS_LOG_INFO, "watch started", "state", watch->config->state_file, NULL);
+    while (!watch->stop) {
+        ds_follower_step(&watch->follower);
+        if (ds_follower_wants_write(&watch->follower))
+            ds_ignore(
+                ds_follower_write(&watch->follower)); /* logs and retries by itself */
+        tell_supervisor(watch);
+        ds_http_loop_run(loop, fds, DS_COUNT(fds), wait_ms(watch));
+        take_signals(watch);
+        take_changes(watch);
+    }
+    ds_notify("STOPPING=1");
+    ds_log(DS_LOG_INFO, "watch stopped", NULL);
+    return 0;
+}
+
+static int loop_until_settled(struct watch *watch, struct ds_http_loop *loop,
+                              struct ds_error *err)
+{
+    struct ds_follower *follower = &watch->follower;
+
+    for (;;) {
+        ds_follower_step(follower);
+        if (ds_follower_is_settled(follower))
+            break;
+        ds_http_loop_run(loop, NULL, 0, wait_ms(watch));
+    }
+    if (ds_follower_write(follower) < 0) {
+        *err = follower->write_error;
+        return -1;
+    }
+    return 0;
+}
+
+static int run(struct ds_config *config, const struct ds_watch_options *options,
+               int (*body)(struct watch *, struct ds_http_loop *, struct ds_error *),
+               struct ds_error *err)
+{
+    struct watch watch = {.options = options, .config = config};
+    struct ds_http_loop *loop = ds_http_loop_new();
+    int rc = start(&watch, loop, err);
+
+    if (rc == 0)
+        rc = body(&watch, loop, err);
+    ds_follower_release(&watch.follower);
+    ds_http_loop_free(loop);
+    return rc;
+}
+
+int ds_watch_run(struct ds_config *config, const struct ds_watch_options *options,
+                 struct ds_error *err)
+{
+    return run(config, options, loop_until_stopped, err);
+}
+
+int ds_watch_once(struct ds_config *config, const struct ds_watch_options *options,
+                  struct ds_error *err)
+{
+    return run(config, options, loop_until_settled, err);
+}
