@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see acts.h */
+#include "acts.h"
+#include "dshard/keeper.h"
+#include "dshard/watch.h"
+#include "json.h"
+#include "members.h"
+
+#include <stdlib.h>
+
+void ds_cmd_acts_release(struct ds_cmd_acts *acts)
+{
+    free(acts->items);
+    *acts = (struct ds_cmd_acts){0};
+}
+
+void ds_cmd_acts_add(struct ds_cmd_acts *acts, const struct ds_server *server,
+                     enum ds_intent intent)
+{
+    acts->items = ds_xreallocarray(acts->items, acts->n + 1, sizeof *acts->items);
+    acts->items[acts->n++] = (struct ds_act){.server = *server, .intent = intent};
+}
+
+static bool is_listed(const struct ds_config *config, const char *address,
+                      unsigned *weight)
+{
+    for (size_t i = 0; i < config->pushgateway.n_servers; i++) {
+        if (ds_address_equal(config->pushgateway.servers[i].address, address)) {
+            *weight = config->pushgateway.servers[i].weight;
+            return true;
+        }
+    }
+    return false;
+}
+
+int ds_cmd_acts_from_operands(const struct ds_cmd_context *ctx,
+                              const struct ds_config *config, enum ds_intent intent,
+                              struct ds_cmd_acts *acts, struct ds_error *err)
+{
+    struct ds_opt_list words = {.items = ctx->operands, .n = ctx->n_operands};
+    size_t n;
+    DS_AUTO(ptr)
+    void *list = ds_cmd_parse_members(&words, config->pushgateway.port, &n, err);
+    struct ds_server *servers = list;
+
+    if (!list)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        unsigned weight;
+
+        if (is_listed(config, servers[i].address, &weight) && servers[i].weight == 1)
+            servers[i].weight = weight;
+        ds_cmd_acts_add(acts, &servers[i], intent);
+    }
+    return 0;
+}
+
+bool ds_cmd_act_is_done(const struct ds_act *act, const struct ds_state *state)
+{
+    const struct ds_standing *standing = ds_state_find(state, act->server.address);
+
+    return standing && standing->intent == act->intent &&
+           standing->server.weight == act->server.weight;
+}
+
+static void report_json(struct ds_cmd_context *ctx, const struct ds_cmd_acts *acts,
+                        const char *done, bool dry_run)
+{
+    json_t *servers = json_array();
+
+    for (size_t i = 0; i < acts->n; i++) {
+        const struct ds_act *act = &acts->items[i];
+        const char *result = act->changed ? done : "unchanged";
+
+        if (act->err.code != DS_OK)
+            result = "failed";
+        json_array_append_new(
+            servers, json_pack("{ss,ss,sI,ss?}", "address", act->server.address, "result",
+                               result, "weight", (json_int_t)act->server.weight, "error",
+                               act->err.code != DS_OK ? act->err.text : NULL));
+    }
+    ds_cmd_add_json(ctx,
+                    json_pack("{so,sb}", "servers", servers, "dry_run", (int)dry_run));
+}
+
+static void report_text(struct ds_cmd_context *ctx, const struct ds_cmd_acts *acts,
+                        const char *done, bool dry_run)
+{
+    for (size_t i = 0; i < acts->n; i++) {
+        const struct ds_act *act = &acts->items[i];
+
+        if (act->err.code != DS_OK)
+            ds_cmd_warn(ctx, "%s: %s", act->server.address, act->err.text);
+        else if (!act->changed)
+            ds_cmd_say(ctx, "%s: unchanged", act->server.address);
+        else if (dry_run)
+            ds_buf_addf(&ctx->out, "%s: would be %s\n", act->server.address, done);
+        else
+            ds_cmd_say(ctx, "%s: %s", act->server.address, done);
+    }
+}
+
+/* Nobody follows the servers: do once what a watch would do. */
+static int settle(struct ds_config *config, int64_t timeout_ms, struct ds_error *err)
+{
+    struct ds_watch_options options = {.claim_timeout_ms = timeout_ms};
+
+    if (ds_keeper_is_claimed(config->state_file))
+        return 0;
+    return ds_watch_once(config, &options, err);
+}
+
+int ds_cmd_acts_run(struct ds_cmd_context *ctx, struct ds_config *config,
+                    struct ds_registry *registry, struct ds_cmd_acts *acts,
+                    const char *done, bool dry_run, struct ds_error *err)
+{
+    size_t n_failed = 0, n_changed = 0;
+
+    if (!dry_run && registry->ops->apply(registry, acts->items, acts->n, err) < 0)
+        return -1;
+    for (size_t i = 0; i < acts->n; i++) {
+        n_failed += acts->items[i].err.code != DS_OK;
+        n_changed += acts->items[i].changed;
+    }
+    if (ds_cmd_wants(ctx, "json"))
+        report_json(ctx, acts, done, dry_run);
+    else
+        report_text(ctx, acts, done, dry_run);
+    if (n_changed && !dry_run &&
+        settle(config, ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err) < 0)
+        return -1;
+    if (n_failed)
+        return ds_fail(err, DS_E_FAILED, "%zu of %zu servers failed", n_failed, acts->n);
+    return 0;
+}

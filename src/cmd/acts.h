@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* acts.h - what register and deregister share: servers, what is done to each, the report.
+ */
+#ifndef DSHARD_CMD_ACTS_H
+#define DSHARD_CMD_ACTS_H
+
+#include "cmd.h"
+#include "dshard/discovery.h"
+
+enum { DS_CMD_LOCK_TIMEOUT_MS = 10000 };
+
+struct ds_cmd_acts {
+    struct ds_act *items;
+    size_t n;
+};
+
+void ds_cmd_acts_release(struct ds_cmd_acts *acts);
+
+/* The operands as servers (weights from the configuration if they are listed there). */
+int ds_cmd_acts_from_operands(const struct ds_cmd_context *ctx,
+                              const struct ds_config *config, enum ds_intent intent,
+                              struct ds_cmd_acts *acts, struct ds_error *err)
+    DS_NODISCARD;
+void ds_cmd_acts_add(struct ds_cmd_acts *acts, const struct ds_server *server,
+                     enum ds_intent intent);
+
+/* Marks those that are as wanted already; without them nothing is left to be done. */
+bool ds_cmd_act_is_done(const struct ds_act *act, const struct ds_state *state);
+
+/*
+ * Applies them (unless dry_run), lets the ring settle if no watch runs, and reports.
+ * done: the word for what was changed, "registered".
+ */
+int ds_cmd_acts_run(struct ds_cmd_context *ctx, struct ds_config *config,
+                    struct ds_registry *registry, struct ds_cmd_acts *acts,
+                    const char *done, bool dry_run, struct ds_error *err) DS_NODISCARD;
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* deregister.c - takes servers out, unless that would lose groups or the ring. */
+#include "acts.h"
+#include "dshard/pushgateway.h"
+
+#include <stdlib.h>
+
+struct options {
+    bool all, force, dry_run;
+};
+
+static const struct ds_opt options[] = {
+    {"all", '\0', DS_OPT_FLAG, offsetof(struct options, all), NULL,
+     "every server that is not out yet"},
+    {"force", '\0', DS_OPT_FLAG, offsetof(struct options, force), NULL,
+     "even if groups are left there, or too few servers would remain"},
+    {"dry-run", '\0', DS_OPT_FLAG, offsetof(struct options, dry_run), NULL,
+     "say what would be done and do nothing"},
+};
+
+static bool is_named(const struct ds_cmd_acts *acts, const char *address)
+{
+    for (size_t i = 0; i < acts->n; i++) {
+        if (strcmp(acts->items[i].server.address, address) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Would the ring freeze for want of healthy servers?  Who is down already is no loss. */
+static int guard_ring(const struct ds_config *config, const struct ds_state *state,
+                      const struct ds_cmd_acts *acts, struct ds_error *err)
+{
+    size_t n_in = 0, n_up = 0, n_lost = 0, needed;
+
+    for (size_t i = 0; i < state->n_servers; i++) {
+        const struct ds_standing *standing = &state->servers[i];
+        bool up = standing->health.state == DS_HEALTH_UP;
+
+        if (standing->intent != DS_INTENT_IN)
+            continue;
+        if (is_named(acts, standing->server.address)) {
+            n_lost += up || standing->member;
+            continue;
+        }
+        n_in++;
+        n_up += up;
+    }
+    needed = ds_config_min_healthy(config, n_in);
+    if (!n_lost || n_up >= needed)
+        return 0;
+    return ds_fail(
+        err, DS_E_REFUSED,
+        "%zu healthy %s would remain and ring.min_healthy is %zu (--force does it)", n_up,
+        n_up == 1 ? "server" : "servers", needed);
+}
+
+/* A server that cannot be asked is gone anyway; one that answers must be empty. */
+static int guard_groups(const struct ds_cmd_context *ctx, const struct ds_config *config,
+                        const struct ds_state *state, const struct ds_cmd_acts *acts,
+                        struct ds_error *err)
+{
+    for (size_t i = 0; i < acts->n; i++) {
+        const char *address = acts->items[i].server.address;
+        struct ds_error ignored = DS_ERROR_INIT;
+        size_t n = 0;
+
+        if (ds_cmd_act_is_done(&acts->items[i], state))
+            continue;
+        if (ds_pushgateway_count_groups(config, address,
+                                        ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS),
+                                        &n, &ignored) < 0) {
+            ds_cmd_say(ctx, "%s cannot be asked for its groups: %s", address,
+                       ignored.text);
+            continue;
+        }
+        if (n)
+            return ds_fail(err, DS_E_REFUSED,
+                           "'%s' still holds %zu %s, which nobody would scrape any more "
+                           "(--force does it)",
+                           address, n, n == 1 ? "group" : "groups");
+    }
+    return 0;
+}
+
+static int choose(const struct ds_cmd_context *ctx, const struct ds_config *config,
+                  const struct ds_state *state, bool all, struct ds_cmd_acts *acts,
+                  struct ds_error *err)
+{
+    if (all == (ctx->n_operands > 0))
+        return ds_fail(err, DS_E_USAGE, "it wants SERVER... or --all");
+    for (size_t i = 0; all && i < state->n_servers; i++) {
+        if (state->servers[i].intent != DS_INTENT_OUT)
+            ds_cmd_acts_add(acts, &state->servers[i].server, DS_INTENT_OUT);
+    }
+    if (all)
+        return 0;
+    if (ds_cmd_acts_from_operands(ctx, config, DS_INTENT_OUT, acts, err) < 0)
+        return -1;
+    for (size_t i = 0; i < acts->n; i++) {
+        struct ds_server *server = &acts->items[i].server;
+        const struct ds_standing *standing = ds_state_find(state, server->address);
+
+        if (!standing)
+            return ds_fail(err, DS_E_FAILED, "'%s' is not registered", server->address);
+        server->weight = standing->server.weight;
+    }
+    return 0;
+}
+
+static int run_with(struct ds_cmd_context *ctx, struct ds_config *config,
+                    struct ds_registry *registry, const struct options *o,
+                    struct ds_cmd_acts *acts, struct ds_error *err)
+{
+    DS_AUTO(state) struct ds_state state = {0};
+
+    if (registry->ops->list(registry, &state, err) < 0 ||
+        choose(ctx, config, &state, o->all, acts, err) < 0)
+        return -1;
+    if (!o->force && (guard_ring(config, &state, acts, err) < 0 ||
+                      guard_groups(ctx, config, &state, acts, err) < 0))
+        return -1;
+    for (size_t i = 0; o->dry_run && i < acts->n; i++)
+        acts->items[i].changed = !ds_cmd_act_is_done(&acts->items[i], &state);
+    return ds_cmd_acts_run(ctx, config, registry, acts, "deregistered", o->dry_run, err);
+}
+
+static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
+{
+    DS_AUTO(config) struct ds_config config;
+    struct ds_cmd_acts acts = {0};
+    struct ds_registry *registry;
+    int rc;
+
+    ds_config_init(&config);
+    if (ds_cmd_load_config(ctx, &config, err) < 0)
+        return -1;
+    registry =
+        ds_registry_new(&config, ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err);
+    if (!registry)
+        return -1;
+    rc = run_with(ctx, &config, registry, opts, &acts, err);
+    registry->ops->free(registry);
+    ds_cmd_acts_release(&acts);
+    return rc;
+}
+
+const struct ds_cmd ds_cmd_deregister = {
+    .name = "deregister",
+    .summary = "take servers out of the ring",
+    .operands = "SERVER... | --all",
+    .max_operands = -1,
+    .outputs = "text json",
+    .opts = options,
+    .n_opts = DS_COUNT(options),
+    .options_size = sizeof(struct options),
+    .run = run,
+};

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* register.c - makes servers members, after a look at their health. */
+#include "acts.h"
+
+#include <stdlib.h>
+
+struct options {
+    bool dry_run;
+};
+
+static const struct ds_opt options[] = {
+    {"dry-run", '\0', DS_OPT_FLAG, offsetof(struct options, dry_run), NULL,
+     "say what would be done and do nothing"},
+};
+
+/* Without names: the configured ones, but for those that were taken out by hand. */
+static void add_configured(const struct ds_config *config, const struct ds_state *state,
+                           struct ds_cmd_acts *acts)
+{
+    for (size_t i = 0; i < config->pushgateway.n_servers; i++) {
+        const struct ds_server *server = &config->pushgateway.servers[i];
+        const struct ds_standing *standing = ds_state_find(state, server->address);
+
+        if (!standing || standing->intent == DS_INTENT_IN)
+            ds_cmd_acts_add(acts, server, DS_INTENT_IN);
+    }
+}
+
+/* Asks the newcomers how they are; a failure is theirs alone. */
+static int check_newcomers(const struct ds_config *config, const struct ds_state *state,
+                           struct ds_cmd_acts *acts, struct ds_error *err)
+{
+    DS_AUTO(ptr) void *server_list = ds_xcalloc(acts->n, sizeof(struct ds_server));
+    DS_AUTO(ptr) void *item_list = ds_xcalloc(acts->n, sizeof(struct ds_sighting));
+    DS_AUTO(ptr) void *who_list = ds_xcalloc(acts->n, sizeof(struct ds_act *));
+    struct ds_server *servers = server_list;
+    struct ds_sighting *items = item_list;
+    struct ds_act **who = who_list;
+    size_t n = 0;
+
+    for (size_t i = 0; i < acts->n; i++) {
+        const struct ds_server *server = &acts->items[i].server;
+        const struct ds_standing *standing = ds_state_find(state, server->address);
+
+        if (standing && standing->intent == DS_INTENT_IN)
+            continue;
+        servers[n] = *server;
+        who[n++] = &acts->items[i];
+    }
+    if (ds_probe_all(config, servers, n, items, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].sight != DS_SIGHT_OK)
+            ds_fail(&who[i]->err, DS_E_FAILED, "not registered: %s", items[i].why);
+    }
+    return 0;
+}
+
+static int run_with(struct ds_cmd_context *ctx, struct ds_config *config,
+                    struct ds_registry *registry, bool dry_run, struct ds_cmd_acts *acts,
+                    struct ds_error *err)
+{
+    DS_AUTO(state) struct ds_state state = {0};
+
+    if (registry->ops->list(registry, &state, err) < 0)
+        return -1;
+    if (!ctx->n_operands)
+        add_configured(config, &state, acts);
+    else if (ds_cmd_acts_from_operands(ctx, config, DS_INTENT_IN, acts, err) < 0)
+        return -1;
+    if (check_newcomers(config, &state, acts, err) < 0)
+        return -1;
+    for (size_t i = 0; dry_run && i < acts->n; i++)
+        acts->items[i].changed = acts->items[i].err.code == DS_OK &&
+                                 !ds_cmd_act_is_done(&acts->items[i], &state);
+    return ds_cmd_acts_run(ctx, config, registry, acts, "registered", dry_run, err);
+}
+
+static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
+{
+    const struct options *o = opts;
+    DS_AUTO(config) struct ds_config config;
+    struct ds_cmd_acts acts = {0};
+    struct ds_registry *registry;
+    int rc;
+
+    ds_config_init(&config);
+    if (ds_cmd_load_config(ctx, &config, err) < 0)
+        return -1;
+    registry =
+        ds_registry_new(&config, ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err);
+    if (!registry)
+        return -1;
+    rc = run_with(ctx, &config, registry, o->dry_run, &acts, err);
+    registry->ops->free(registry);
+    ds_cmd_acts_release(&acts);
+    return rc;
+}
+
+const struct ds_cmd ds_cmd_register = {
+    .name = "register",
+    .summary = "make servers members (the configured ones, or those named)",
+    .operands = "[SERVER...]",
+    .max_operands = -1,
+    .outputs = "text json",
+    .opts = options,
+    .n_opts = DS_COUNT(options),
+    .options_size = sizeof(struct options),
+    .run = run,
+};

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status.c - one screen: is all well, who is a member, what changed last. */
+#include "dshard/status.h"
+#include "cmd.h"
+#include "dshard/clock.h"
+#include "dshard/num.h"
+#include "dshard/table.h"
+#include "json.h"
+
+struct options {
+    const char *state;
+};
+
+static const struct ds_opt options[] = {
+    {"state", '\0', DS_OPT_TEXT, offsetof(struct options, state), "FILE",
+     "read this state file instead of the configuration's"},
+};
+
+static void add_age(struct ds_buf *out, const char *what, int64_t since_ms,
+                    int64_t now_ms)
+{
+    char age[DS_DURATION_TEXT_MAX];
+
+    ds_duration_format_short(now_ms - since_ms, age);
+    if (since_ms)
+        ds_buf_addf(out, "%-12s %s ago\n", what, age);
+    else
+        ds_buf_addf(out, "%-12s never\n", what);
+}
+
+static void add_names(struct ds_buf *out, char sign, char (*names)[DS_ADDRESS_MAX],
+                      size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ds_buf_addf(out, " %c%s", sign, names[i]);
+}
+
+static void add_servers(const struct ds_state *state, struct ds_buf *out)
+{
+    static const char *const headings[] = {"SERVER", "INTENT", "HEALTH", "MEMBER",
+                                           ">SHARE"};
+    DS_AUTO(ring) struct ds_ring *ring = ds_state_ring(state);
+    DS_AUTO(table) struct ds_table table;
+    size_t member = 0;
+
+    ds_table_init(&table, headings, DS_COUNT(headings));
+    for (size_t i = 0; i < state->n_servers; i++) {
+        const struct ds_standing *standing = &state->servers[i];
+
+        ds_table_add(&table, standing->server.address);
+        ds_table_add(&table, ds_intent_name(standing->intent));
+        ds_table_add(&table, ds_health_name(standing->health.state));
+        ds_table_add(&table, standing->member ? "yes" : "no");
+        if (standing->member)
+            ds_table_addf(&table, "%.1f%%",
+                          ds_ring_ppm(ds_ring_share(ring, member++)) / 10000.0);
+        else
+            ds_table_add(&table, "-");
+    }
+    ds_table_format(&table, out);
+}
+
+static void show_text(const struct ds_state *state, const struct ds_status *status,
+                      int64_t now_ms, struct ds_buf *out)
+{
+    ds_buf_addf(out, "%s: %zu of %zu servers are members, %zu up\n",
+                ds_verdict_name(status->verdict), status->n_members, status->n_servers,
+                status->n_up);
+    for (size_t i = 0; i < status->n_problems; i++)
+        ds_buf_addf(out, "  - %s\n", status->problems[i].data);
+    ds_buf_addc(out, '\n');
+    add_servers(state, out);
+    ds_buf_addf(out, "\n%-12s %llu, digest %s, %s\n", "generation",
+                (unsigned long long)state->generation, state->digest,
+                state->consul ? "with Consul" : "standalone");
+    add_age(out, "last check", state->checked_at_ms, now_ms);
+    if (state->n_history) {
+        const struct ds_change *change = &state->history[0];
+        char age[DS_DURATION_TEXT_MAX];
+
+        ds_duration_format_short(now_ms - change->at_ms, age);
+        ds_buf_addf(out,
+                    "%-12s %s ago (%s), %.1f%% of the key space moved:", "last change",
+                    age, ds_cause_name(change->cause), change->moved_ppm / 10000.0);
+        add_names(out, '+', change->added, change->n_added);
+        add_names(out, '-', change->removed, change->n_removed);
+        ds_buf_addc(out, '\n');
+    }
+}
+
+static json_t *names_json(char (*names)[DS_ADDRESS_MAX], size_t n)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_string(names[i]));
+    return list;
+}
+
+static json_t *last_change_json(const struct ds_state *state)
+{
+    const struct ds_change *change = &state->history[0];
+
+    if (!state->n_history)
+        return json_null();
+    return json_pack("{sI,ss,sI,sI,so,so}", "at", (json_int_t)change->at_ms, "cause",
+                     ds_cause_name(change->cause), "generation",
+                     (json_int_t)change->generation, "moved_ppm",
+                     (json_int_t)change->moved_ppm, "added",
+                     names_json(change->added, change->n_added), "removed",
+                     names_json(change->removed, change->n_removed));
+}
+
+static json_t *servers_json(const struct ds_state *state)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < state->n_servers; i++) {
+        const struct ds_standing *standing = &state->servers[i];
+
+        json_array_append_new(list, json_pack("{ss,ss,ss,sb,sI,ss}", "address",
+                                              standing->server.address, "intent",
+                                              ds_intent_name(standing->intent), "health",
+                                              ds_health_name(standing->health.state),
+                                              "member", (int)standing->member, "since",
+                                              (json_int_t)standing->health.since_ms,
+                                              "why", standing->health.why));
+    }
+    return list;
+}
+
+static void show_json(struct ds_cmd_context *ctx, const struct ds_state *state,
+                      const struct ds_status *status, int64_t now_ms)
+{
+    json_t *problems = json_array();
+
+    for (size_t i = 0; i < status->n_problems; i++)
+        json_array_append_new(problems, ds_cmd_json_string(status->problems[i].data,
+                                                           status->problems[i].len));
+    ds_cmd_add_json(
+        ctx,
+        json_pack("{ss,so,so,sI,sI,sI,sI,ss,sb,sI,ss,so}", "verdict",
+                  ds_verdict_name(status->verdict), "problems", problems, "servers",
+                  servers_json(state), "n_members", (json_int_t)status->n_members, "n_up",
+                  (json_int_t)status->n_up, "checked_age_ms",
+                  (json_int_t)(state->checked_at_ms ? now_ms - state->checked_at_ms : -1),
+                  "generation", (json_int_t)state->generation, "digest", state->digest,
+                  "frozen", state->frozen_reason != NULL, "checked_at",
+                  (json_int_t)state->checked_at_ms, "source",
+                  state->consul ? "consul" : "standalone", "last_change",
+                  last_change_json(state)));
+}
+
+static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
+{
+    const struct options *o = opts;
+    int64_t now_ms = ds_clock_wall_ms();
+    DS_AUTO(state) struct ds_state state = {0};
+    DS_AUTO(status) struct ds_status status = {0};
+    DS_AUTO(str) char *path = NULL;
+
+    if (ds_cmd_load_state(ctx, o->state, &state, &path, err) < 0)
+        return -1;
+    ds_status_judge(&status, &state, now_ms);
+    if (ds_cmd_wants(ctx, "json"))
+        show_json(ctx, &state, &status, now_ms);
+    else
+        show_text(&state, &status, now_ms, &ctx->out);
+    if (status.verdict == DS_VERDICT_HEALTHY)
+        return 0;
+    return ds_fail(err, DS_E_NO, "%s", ds_verdict_name(status.verdict));
+}
+
+const struct ds_cmd ds_cmd_status = {
+    .name = "status",
+    .summary = "one screen: is all well (exit status 3 if not)",
+    .operands = "",
+    .outputs = "text json",
+    .opts = options,
+    .n_opts = DS_COUNT(options),
+    .options_size = sizeof(struct options),
+    .run = run,
+};
