@@ -32,7 +32,7 @@ static void judge_ring(struct ds_status *status, const struct ds_state *state,
     if (state->frozen_reason) {
         ds_duration_format_short(wall_ms - state->frozen_since_ms, age);
         ds_buf_addf(add_problem(status, DS_VERDICT_CRITICAL),
-                    "the ring is frozen since %s: %s", age, state->frozen_reason);
+                    "the ring is frozen for %s: %s", age, state->frozen_reason);
     }
     if (!status->n_members)
         ds_buf_adds(add_problem(status, DS_VERDICT_CRITICAL),
@@ -76,7 +76,7 @@ static void judge_server(struct ds_status *status, const struct ds_standing *sta
     } else if (health->state == DS_HEALTH_NEW) {
         ds_buf_addf(problem, "%s has not been checked yet", standing->server.address);
     } else {
-        ds_buf_addf(problem, "%s is %s since %s", standing->server.address,
+        ds_buf_addf(problem, "%s is %s for %s", standing->server.address,
                     ds_health_name(health->state), age);
     }
     if (health->why[0])

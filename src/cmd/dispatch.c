@@ -142,7 +142,7 @@ static int run(const struct ds_cmd *cmd, struct ds_cmd_context *ctx, int argc,
     }
     ds_opt_release(&sets[0]);
     ds_opt_list_release(&operands);
-    if (rc < 0)
+    if (rc < 0 && err->text[0]) /* `status` has said it all in its result */
         ds_wrap(err, "%s", cmd->name);
     return rc;
 }

@@ -168,7 +168,7 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
         show_text(&state, &status, now_ms, &ctx->out);
     if (status.verdict == DS_VERDICT_HEALTHY)
         return 0;
-    return ds_fail(err, DS_E_NO, "%s", ds_verdict_name(status.verdict));
+    return ds_fail(err, DS_E_NO, "%s", "");
 }
 
 const struct ds_cmd ds_cmd_status = {
