@@ -70,7 +70,6 @@ def test_version_is_one_line(env):
     (["config"], "wants one of: check, show"),
     (["config", "chekc"], "is no command of config"),
     (["ring", "lookup"], "wants PATH"),
-    (["deregister"], "SERVER"),
     (["status", "extra"], "'extra'"),
     (["ring", "show", "--frobnicate"], "'--frobnicate' is no option"),
     (["ring", "show", "--outptu", "json"], "did you mean --output?"),

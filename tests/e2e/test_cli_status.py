@@ -79,3 +79,10 @@ def test_a_thousand_servers_down_fit_a_screen(env):
     result = status(env, "-o", "json")
     assert result.rc == 3 and len(result.json()["problems"]) <= 32
     assert len(result.json()["servers"]) == 1000
+
+
+def test_words_from_the_state_cannot_forge_lines(env):
+    env.state().write([{**DOWN, "why": "x\ny \x1b[31mred"}, *SERVERS[1:]])
+    for form in ("text", "json"):
+        out = status(env, "-o", form).stdout
+        assert "\x1b" not in out and "\ny " not in out, out
