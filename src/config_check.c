@@ -56,11 +56,10 @@ static void check_min_healthy(struct ds_config_reader *r)
     if (!node || config->consul || config->ring.min_healthy_is_percent || !n ||
         config->ring.min_healthy <= n)
         return;
-    ds_config_complain(
-        r, node->start,
-        "ring.min_healthy: %u are never there, so the ring would always be "
-        "frozen: at most the number of servers is expected, which is %zu",
-        config->ring.min_healthy, n);
+    ds_config_complain(r, node->start,
+                       "ring.min_healthy: '%u' is more than there are servers and would "
+                       "freeze the ring for good: at most %zu is expected",
+                       config->ring.min_healthy, n);
 }
 
 static void check_points(struct ds_config_reader *r)

@@ -76,6 +76,13 @@ static void complain_null(struct ds_config_reader *r, const struct ds_config_key
     ds_config_complain_key(r, key, ds_config_mark(node), "it has no value", hint);
 }
 
+/* [fe80::1], which is a list of one text. */
+static bool is_ipv6_list(const struct ds_yaml_node *node)
+{
+    return node->kind == DS_YAML_LIST && node->flow && node->n_items == 1 &&
+           node->items[0]->kind == DS_YAML_SCALAR && strchr(node->items[0]->text, ':');
+}
+
 /* Lists and maps where a scalar is wanted, and the other way round. */
 void ds_config_complain_kind(struct ds_config_reader *r, const struct ds_config_key *key,
                              const struct ds_yaml_node *node)
@@ -84,7 +91,7 @@ void ds_config_complain_kind(struct ds_config_reader *r, const struct ds_config_
 
     if (key->type == DS_CONFIG_SERVERS && node->kind == DS_YAML_SCALAR)
         hint = "each server is an item of its own: \"- 10.0.0.1\"";
-    else if (key->type == DS_CONFIG_ADDRESS && node->kind == DS_YAML_LIST)
+    else if (key->type == DS_CONFIG_ADDRESS && is_ipv6_list(node))
         hint = "an IPv6 address wants quotes: \"[::1]:9091\"";
     else if (node->kind == DS_YAML_MAP && node->flow)
         hint = "text in {} is a map unless it is in quotes";

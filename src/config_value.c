@@ -220,11 +220,20 @@ static int convert_duration(const struct ds_config_key *key, void *base, const c
     return 0;
 }
 
+/* What becomes of an unquoted off when a program reads YAML and writes it again. */
+static void hint_off(const char *text, struct ds_config_trouble *trouble)
+{
+    if (strcmp(text, "false") == 0 || strcmp(text, "no") == 0)
+        snprintf(trouble->hint, sizeof trouble->hint,
+                 "some programs turn off into %s: put \"off\" in quotes", text);
+}
+
 static int convert_duration_off(const struct ds_config_key *key, void *base,
                                 const char *text, struct ds_config_trouble *trouble)
 {
     int64_t *field = ds_config_field(key, base);
 
+    hint_off(text, trouble);
     if (strcmp(text, "off") != 0)
         return convert_duration(key, base, text, trouble);
     *field = 0;
@@ -238,12 +247,11 @@ static int find_choice(const struct ds_config_key *key, const char *text,
     for (int i = 0; key->choices[i]; i++) {
         if (strcmp(text, key->choices[i]) == 0)
             return i;
-        if (ds_config_slips(text, key->choices[i]) <= 2)
+        if (ds_config_slips(text, key->choices[i]) < DS_CONFIG_FAR)
             snprintf(trouble->hint, sizeof trouble->hint, "did you mean '%s'?",
                      key->choices[i]);
     }
-    if (strcmp(text, "false") == 0 || strcmp(text, "no") == 0)
-        set_hint(trouble, "some programs that write YAML turn off into it");
+    hint_off(text, trouble);
     return bad(trouble, text, "is none of the choices");
 }
 

@@ -109,6 +109,8 @@ static const char *syntax_hint(const struct reader *r, const yaml_parser_t *p)
         return "text that begins with @, % or ` wants quotes";
     if (strstr(p->problem, "unexpected end of stream"))
         return "a quote or bracket is not closed";
+    if (strstr(p->problem, "expected key") || strstr(p->problem, "'-' indicator"))
+        return "is this line indented like the others of its list or map?";
     return NULL;
 }
 
