@@ -51,7 +51,7 @@ static void targets_give_key_and_url(void **state)
         {"/metrics/job/a/xx/1/x/2/x_/3", "/metrics/job/a/x/2/x_/3/xx/1",
          "/metrics/job/a/x/2/x_/3/xx/1"},
     };
-    DS_AUTO(groupkey) struct ds_groupkey group;
+    DS_AUTO(groupkey) struct ds_groupkey group = {0};
 
     (void)state;
     ds_groupkey_init(&group);
@@ -130,7 +130,7 @@ static void refusals_have_one_line_of_reason(void **state)
         {"/metrics/job/a/x/%2E%2E", DS_E_BAD_PATH, NULL},
         {"/metrics/job/a/x/%2F/", DS_E_BAD_PATH, NULL},
     };
-    DS_AUTO(groupkey) struct ds_groupkey group;
+    DS_AUTO(groupkey) struct ds_groupkey group = {0};
 
     (void)state;
     ds_groupkey_init(&group);
@@ -148,7 +148,7 @@ static void refusals_have_one_line_of_reason(void **state)
 
 static void a_long_reason_is_cut(void **state)
 {
-    DS_AUTO(groupkey) struct ds_groupkey group;
+    DS_AUTO(groupkey) struct ds_groupkey group = {0};
     struct ds_error err = DS_ERROR_INIT;
     char target[DS_TARGET_MAX];
 
@@ -163,7 +163,7 @@ static void a_long_reason_is_cut(void **state)
 
 static void a_target_has_at_most_8192_bytes(void **state)
 {
-    DS_AUTO(groupkey) struct ds_groupkey group;
+    DS_AUTO(groupkey) struct ds_groupkey group = {0};
     struct ds_error err = DS_ERROR_INIT;
     char target[DS_TARGET_MAX + 2];
     int n;
@@ -188,7 +188,7 @@ static void the_worst_target_fits(void **state)
     static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
     DS_AUTO(buf) struct ds_buf target = DS_BUF_INIT(DS_TARGET_MAX);
     DS_AUTO(buf) struct ds_buf identity = DS_BUF_INIT(IDENTITY_MAX);
-    DS_AUTO(groupkey) struct ds_groupkey group;
+    DS_AUTO(groupkey) struct ds_groupkey group = {0};
     struct ds_error err = DS_ERROR_INIT;
     size_t n = 0;
 
@@ -234,7 +234,7 @@ static void the_identity_has_job_in_its_place(void **state)
         {"/metrics/job/a/x/", "job\xFF"
                               "a\xFFx\xFF"},
     };
-    DS_AUTO(groupkey) struct ds_groupkey group;
+    DS_AUTO(groupkey) struct ds_groupkey group = {0};
 
     (void)state;
     ds_groupkey_init(&group);
@@ -251,7 +251,7 @@ static void the_identity_has_job_in_its_place(void **state)
 static void one_key_may_mean_two_groups_but_one_identity_never_does(void **state)
 {
     DS_AUTO(buf) struct ds_buf one = DS_BUF_INIT(100), two = DS_BUF_INIT(100);
-    DS_AUTO(groupkey) struct ds_groupkey a, b;
+    DS_AUTO(groupkey) struct ds_groupkey a = {0}, b = {0};
     struct ds_error err = DS_ERROR_INIT;
 
     (void)state;
@@ -275,7 +275,7 @@ static void a_warm_parser_keeps_its_memory(void **state)
         "/metrics/job/a/x/1/y/2/z/%FF",
         "/metrics/job/a?q=1",
     };
-    DS_AUTO(groupkey) struct ds_groupkey group;
+    DS_AUTO(groupkey) struct ds_groupkey group = {0};
     const void *labels, *key, *url, *decoded;
 
     (void)state;

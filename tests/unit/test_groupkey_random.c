@@ -336,7 +336,7 @@ static void random_targets_mean_what_the_model_says(void **state)
 {
     struct random r = random_start(__func__);
     struct model *m = ds_xcalloc(1, sizeof *m);
-    DS_AUTO(groupkey) struct ds_groupkey group, again;
+    DS_AUTO(groupkey) struct ds_groupkey group = {0}, again = {0};
     size_t n_codes[DS_E_TOO_LONG + 1] = {0};
 
     (void)state;

@@ -90,7 +90,7 @@ static bool check_line(struct ds_groupkey *group, char *line)
 static void all_vectors_of_a_live_pushgateway_agree(void **state)
 {
     DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(1000000);
-    DS_AUTO(groupkey) struct ds_groupkey group;
+    DS_AUTO(groupkey) struct ds_groupkey group = {0};
     struct ds_error err = DS_ERROR_INIT;
     size_t n = 0;
     char *rest;
