@@ -183,3 +183,23 @@ help:
 	@echo 'make deps       installs what is missing to build (apt-get)'
 	@echo 'make check-unit, check-e2e, lint   the parts of make test'
 	@echo 'make install, uninstall, dist, format, clean'
+
+# ---- fuzzing: make fuzz FUZZ_SECONDS=600 (needs clang; make unit replays the corpora) --
+
+FUZZ_SECONDS ?= 60
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SRC)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)clang $(DS_CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $@ $^ $(LIBS_CLI)
+
+# What it finds that is new stays under $(BUILD); the corpus in the tree is only read.
+.PHONY: fuzz
+fuzz: $(FUZZ)
+	@for f in $(FUZZ); do \
+		new=$$f.new name=$${f##*/fuzz_}; mkdir -p $$new; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(BUILD)/fuzz/ \
+			$$new tests/fuzz/corpus/$$name || exit 1; \
+	done
