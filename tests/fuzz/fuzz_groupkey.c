@@ -2,7 +2,7 @@
 /*
  * Any bytes as a request target: the parser may refuse them, and what it accepts it must
  * write as a URL that means the same group, needs no escaping and is written again as it
- * stands.  `make fuzz` runs it under libFuzzer; tests/unit/test_fuzz_groupkey.c replays
+ * stands.  `make fuzz` runs it under libFuzzer; tests/unit/test_groupkey_fuzz.c replays
  * the corpus without it.
  */
 #include "dshard/groupkey.h"
