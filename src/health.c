@@ -66,8 +66,11 @@ static int64_t hold_ms(const struct ds_health_config *config,
     int64_t hold = config->rejoin_after_ms;
     size_t recent = 0;
 
-    while (recent < health->n_flaps && now_ms - health->flaps[recent] <= FLAP_WINDOW_MS)
-        recent++;
+    for (size_t i = 0; i < health->n_flaps; i++) {
+        int64_t age_ms = now_ms - health->flaps[i];
+
+        recent += age_ms >= 0 && age_ms <= FLAP_WINDOW_MS;
+    }
     for (size_t i = 1; i < recent && hold < HOLD_MAX_MS; i++)
         hold *= 2;
     return hold < HOLD_MAX_MS ? hold : HOLD_MAX_MS;
@@ -127,6 +130,9 @@ bool ds_health_step(const struct ds_health_config *config, struct ds_health *hea
         succeed(config, health, now_ms);
     else if (sight != DS_SIGHT_NONE)
         fail(config, health, sight == DS_SIGHT_FINAL, now_ms);
+    /* A state that was written before the clock was put back. */
+    if (health->hold_until_ms > now_ms + HOLD_MAX_MS)
+        health->hold_until_ms = now_ms + HOLD_MAX_MS;
     if (health->state == DS_HEALTH_HELD && now_ms >= health->hold_until_ms)
         enter(health, DS_HEALTH_UP, now_ms);
     return health->state != before;
