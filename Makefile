@@ -189,11 +189,11 @@ help:
 FUZZ_SECONDS ?= 60
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SRC)
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(filter-out %/dshard-fcgi.c,$(FCGI_SRC))
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
 	$(Q)clang $(DS_CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -o $@ $^ $(LIBS_CLI)
+		-fno-sanitize-recover=all -o $@ $^ $(LIBS_CLI) $(LIBS_FCGI)
 
 # What it finds that is new stays under $(BUILD); the corpus in the tree is only read.
 .PHONY: fuzz
