@@ -43,16 +43,6 @@ static int serve(struct ds_listen *listening, const struct ds_options *options,
     return ds_transport_run(listening, responder, err);
 }
 
-static int be_worker(struct ds_listen *listening, void *arg)
-{
-    struct ds_error err = DS_ERROR_INIT;
-
-    if (serve(listening, arg, &err) == 0)
-        return 0;
-    ds_log(DS_LOG_ERROR, "a worker cannot go on", "why", err.text, NULL);
-    return ds_code_exit_status(err.code);
-}
-
 static int answer_cgi(const struct ds_options *options, struct ds_error *err)
 {
     DS_AUTO(cache) struct ds_cache *cache = ds_cache_new(options->state);
@@ -82,8 +72,14 @@ static int run(struct ds_options *options, struct ds_error *err)
            options->listen ? options->listen : "descriptor 0", "state", options->state,
            "mode", ds_mode_name(options->mode), "prefix", options->prefix, "version",
            DS_VERSION, NULL);
-    if (options->workers)
-        return ds_workers_run(&listening, options->workers, be_worker, options, err);
+    if (options->workers) {
+        bool in_worker = false;
+
+        if (ds_workers_run(&listening, options->workers, &in_worker, err) < 0)
+            return -1;
+        if (!in_worker)
+            return 0;
+    }
     return serve(&listening, options, err);
 }
 

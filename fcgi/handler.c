@@ -117,7 +117,7 @@ static void add_auth_reason(struct ds_response *response, unsigned status,
     struct ds_buf *head = &response->head;
 
     ds_buf_addf(head, "X-Dshard-Status: %u\r\nX-Dshard-Reason: ", status);
-    for (size_t i = 0; reason[i] && i < REASON_MAX; i++) {
+    for (size_t i = 0; i < REASON_MAX && reason[i]; i++) {
         bool plain = reason[i] >= 0x20 && reason[i] < 0x7F;
 
         ds_buf_addc(head, plain ? reason[i] : '?');

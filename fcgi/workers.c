@@ -31,24 +31,18 @@ struct worker {
 
 struct parent {
     struct ds_listen *listening;
-    ds_work_fn *work;
-    void *arg;
     struct worker *workers;
     unsigned n, n_running;
     int signals;
     int64_t now_ms;
     int64_t kill_at_ms; /* INT64_MAX: not stopping */
+    bool in_worker;     /* this is the child: out of here */
 };
-
-static void parent_release(struct parent *parent)
-{
-    free(parent->workers);
-    ds_auto_fd(&parent->signals);
-}
 
 static void ds_auto_parent(struct parent *parent)
 {
-    parent_release(parent);
+    free(parent->workers);
+    ds_auto_fd(&parent->signals);
 }
 
 static bool is_stopping(const struct parent *parent)
@@ -65,28 +59,25 @@ static void log_worker(enum ds_log_level level, const char *what, pid_t pid,
     ds_log(level, what, "pid", text, "why", why, NULL);
 }
 
-/* In the child: never returns. */
-static void be_worker(struct parent *parent, pid_t parent_pid)
+/* What a child is told before it serves. */
+static void become_worker(struct parent *parent, pid_t parent_pid)
 {
-    ds_work_fn *work = parent->work;
-    struct ds_listen *listening = parent->listening;
-    void *arg = parent->arg;
-
+    parent->in_worker = true;
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent_pid)
-        exit(0);           /* it died before we asked to be told */
-    free(listening->path); /* the socket file is the parent's to remove */
-    listening->path = NULL;
-    parent_release(parent);
-    exit(work(listening, arg));
+        raise(SIGTERM);            /* it died before we asked to be told; stays pending */
+    free(parent->listening->path); /* the socket file is the parent's to remove */
+    parent->listening->path = NULL;
 }
 
 static void start(struct parent *parent, struct worker *worker)
 {
     pid_t self = getpid(), pid = fork();
 
-    if (pid == 0)
-        be_worker(parent, self);
+    if (pid == 0) {
+        become_worker(parent, self);
+        return;
+    }
     worker->started_ms = parent->now_ms;
     if (pid < 0) {
         ds_log(DS_LOG_ERROR, "cannot start a worker", "why", strerror(errno), NULL);
@@ -102,6 +93,8 @@ static void start_due(struct parent *parent)
     for (unsigned i = 0; i < parent->n && !is_stopping(parent); i++) {
         struct worker *worker = &parent->workers[i];
 
+        if (parent->in_worker)
+            return;
         if (!worker->pid && worker->start_at_ms <= parent->now_ms)
             start(parent, worker);
     }
@@ -185,7 +178,7 @@ static int loop(struct parent *parent, struct ds_error *err)
 {
     struct pollfd signals = {.fd = parent->signals, .events = POLLIN};
 
-    while (!is_stopping(parent) || parent->n_running) {
+    while (!parent->in_worker && (!is_stopping(parent) || parent->n_running)) {
         if (poll(&signals, 1, wait_ms(parent)) < 0 && errno != EINTR)
             return ds_fail_errno(err, "cannot wait for workers");
         parent->now_ms = ds_clock_mono_ms();
@@ -200,18 +193,17 @@ static int loop(struct parent *parent, struct ds_error *err)
     return 0;
 }
 
-int ds_workers_run(struct ds_listen *listening, unsigned n, ds_work_fn *work, void *arg,
+int ds_workers_run(struct ds_listen *listening, unsigned n, bool *in_worker,
                    struct ds_error *err)
 {
     DS_AUTO(parent)
     struct parent parent = {.listening = listening,
-                            .work = work,
-                            .arg = arg,
                             .n = n,
                             .signals = -1,
                             .now_ms = ds_clock_mono_ms(),
                             .kill_at_ms = INT64_MAX};
     sigset_t set;
+    int rc;
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
@@ -224,5 +216,7 @@ int ds_workers_run(struct ds_listen *listening, unsigned n, ds_work_fn *work, vo
     if (parent.signals < 0)
         return ds_fail_errno(err, "cannot make a signalfd");
     start_due(&parent);
-    return loop(&parent, err);
+    rc = loop(&parent, err);
+    *in_worker = parent.in_worker;
+    return rc;
 }

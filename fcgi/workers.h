@@ -15,11 +15,12 @@
 
 enum { DS_WORKERS_MAX = 256 };
 
-/* What a worker does; its exit status. */
-typedef int ds_work_fn(struct ds_listen *listening, void *arg);
-
-/* Returns when all have ended after a signal.  The signals are blocked by the caller. */
-int ds_workers_run(struct ds_listen *listening, unsigned n, ds_work_fn *work, void *arg,
+/*
+ * Returns 0 in two processes: in each worker, *in_worker true, which then serves; and in
+ * the parent when all of them have ended after a signal.  The caller has blocked the
+ * signals, and has no thread yet.
+ */
+int ds_workers_run(struct ds_listen *listening, unsigned n, bool *in_worker,
                    struct ds_error *err) DS_NODISCARD;
 
 #endif

@@ -247,26 +247,6 @@ static void get_answers_json_when_asked(void **state)
     }
 }
 
-static void other_media_types_get_text(void **state)
-{
-    static const char *const accepts[] = {NULL,
-                                          "",
-                                          ",",
-                                          "*/*",
-                                          "text/html",
-                                          "application/jsonx",
-                                          "xapplication/json",
-                                          "text/x; a=application/json"};
-
-    for (size_t i = 0; i < DS_COUNT(accepts); i++) {
-        struct ds_request request = {
-            .method = "GET", .target = "/metrics/job/a", .accept = accepts[i]};
-
-        ask(*state, &request);
-        assert_header(*state, "Content-Type", "text/plain; charset=utf-8");
-    }
-}
-
 static void head_is_get_without_a_body(void **state)
 {
     static const char *const targets[] = {"/metrics/job/a", "/sd", "/-/healthy", "/none",
@@ -539,7 +519,6 @@ int main(void)
         T(scheme_and_prefix_of_the_servers_are_used),
         T(get_answers_as_the_seed_does),
         T(get_answers_json_when_asked),
-        T(other_media_types_get_text),
         T(head_is_get_without_a_body),
         T(bad_requests_get_their_status_and_a_line_of_reason),
         T(a_405_says_what_is_allowed),
