@@ -2,12 +2,8 @@
 /*
  * Fuzzes the reading of a configuration.  What is refused has complaints and leaves
  * nothing behind; what is accepted is shown as YAML, and that loads and is shown again in
- * the same words.
- *
- * clang -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Iinclude \
- *     tests/fuzz/fuzz_config.c LIBRARY -lyaml -o fuzz_config
- * ./fuzz_config tests/fuzz/corpus/config tests/data/config/valid
- * tests/data/config/invalid
+ * the same words.  `make fuzz` runs it under libFuzzer, tests/unit/test_config_fuzz.c
+ * replays the corpus and the test data without it.
  */
 #include "dshard/config.h"
 

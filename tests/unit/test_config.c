@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../fuzz/fuzz_config.c"
-
 #define VALID   TEST_DATA_DIR "/config/valid/"
 #define INVALID TEST_DATA_DIR "/config/invalid/"
 
@@ -341,24 +339,6 @@ static void a_percentage_is_rounded_up(void **state)
     }
 }
 
-/* Also what fuzzing has found; see tests/fuzz/fuzz_config.c. */
-static void the_fuzzers_corpus_keeps_its_promises(void **state)
-{
-    DS_AUTO(glob) glob_t found = {0};
-
-    (void)state;
-    assert_int_equal(glob("tests/fuzz/corpus/config/*", 0, NULL, &found), 0);
-    assert_int_equal(glob(VALID "*", GLOB_APPEND, NULL, &found), 0);
-    assert_int_equal(glob(INVALID "*", GLOB_APPEND, NULL, &found), 0);
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(100000);
-        struct ds_error err = DS_ERROR_INIT;
-
-        assert_ok(ds_file_read(&text, found.gl_pathv[i], &err), &err);
-        LLVMFuzzerTestOneInput((const uint8_t *)text.data, text.len);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,7 +355,6 @@ int main(void)
         cmocka_unit_test(the_option_beats_the_environment_and_that_the_places),
         cmocka_unit_test(the_working_directory_comes_before_etc),
         cmocka_unit_test(a_percentage_is_rounded_up),
-        cmocka_unit_test(the_fuzzers_corpus_keeps_its_promises),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
