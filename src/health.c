@@ -24,14 +24,15 @@ int ds_health_parse(const char *text, enum ds_health_state *out)
     return -1;
 }
 
-/* Whatever the words are, what is kept is UTF-8 and fits. */
+/* Whatever the words are, what is kept is UTF-8 of one line, and fits. */
 static void set_why(struct ds_health *health, const char *why)
 {
     size_t len = strlen(why), at = 0;
 
     for (size_t i = 0; i < len;) {
         size_t n = ds_utf8_len(why + i, len - i);
-        const char *from = n ? why + i : "?";
+        bool shown = n && (unsigned char)why[i] >= ' ' && why[i] != 0x7F;
+        const char *from = shown ? why + i : "?";
 
         i += n ? n : 1;
         n = n ? n : 1;

@@ -9,6 +9,8 @@
 /* A full disk behind stdout is an error, not a detail. */
 static int write_result(const struct ds_buf *out, struct ds_error *err)
 {
+    if (ds_buf_check(out, "the result", err) < 0)
+        return -1;
     if (fwrite(out->data, 1, out->len, stdout) != out->len || fflush(stdout) != 0)
         return ds_fail_errno(err, "cannot write the result");
     return 0;
@@ -27,7 +29,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     rc = ds_cmd_dispatch(&ctx, argc - 1, argv + 1, &err);
     /* A command may have a result and an error: "3 of 4 done". */
-    if (ctx.out.len) {
+    if (ctx.out.len || ctx.out.over) {
         struct ds_error write_err = DS_ERROR_INIT;
 
         if (write_result(&ctx.out, &write_err) < 0 && rc == 0) {

@@ -31,8 +31,13 @@ static int is_time(json_int_t value, const char *key, struct ds_error *err)
     return in_range(value, key, 0, TIME_MAX_MS, err);
 }
 
+/* Texts are shown on terminals: one line, no escape sequences. */
 static int is_short(const char *text, const char *key, size_t max, struct ds_error *err)
 {
+    for (const char *p = text; *p; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7F)
+            return ds_fail(err, DS_E_FORMAT, "\"%s\" has a control character", key);
+    }
     if (strlen(text) > max)
         return ds_fail(err, DS_E_FORMAT, "\"%s\" is longer than %zu bytes", key, max);
     return 0;
@@ -61,8 +66,6 @@ static int unpack_failed(const json_error_t *json_err, struct ds_error *err)
 {
     return ds_fail(err, DS_E_FORMAT, "%s", json_err->text);
 }
-
-/* ---- parts ---- */
 
 static int parse_flaps(const json_t *flaps, struct ds_health *health,
                        struct ds_error *err)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see acts.h */
 #include "acts.h"
-#include "dshard/keeper.h"
+#include "dshard/clock.h"
+#include "dshard/log.h"
 #include "dshard/watch.h"
 #include "json.h"
 #include "members.h"
 
 #include <stdlib.h>
+
+enum { SETTLE_POLL_MS = 30 };
 
 void ds_cmd_acts_release(struct ds_cmd_acts *acts)
 {
@@ -100,14 +103,49 @@ static void report_text(struct ds_cmd_context *ctx, const struct ds_cmd_acts *ac
     }
 }
 
-/* Nobody follows the servers: do once what a watch would do. */
-static int settle(struct ds_config *config, int64_t timeout_ms, struct ds_error *err)
+/* Who was registered has been looked at, and who was taken out is no member. */
+static bool is_settled(const struct ds_cmd_acts *acts, const struct ds_state *state)
 {
-    struct ds_watch_options options = {.claim_timeout_ms = timeout_ms};
+    for (size_t i = 0; i < acts->n; i++) {
+        const struct ds_standing *standing =
+            ds_state_find(state, acts->items[i].server.address);
 
-    if (ds_keeper_is_claimed(config->state_file))
-        return 0;
-    return ds_watch_once(config, &options, err);
+        if (!acts->items[i].changed)
+            continue;
+        if (!standing || standing->intent != acts->items[i].intent)
+            return true; /* somebody else has another opinion by now */
+        if (standing->intent == DS_INTENT_IN ? standing->health.state == DS_HEALTH_NEW
+                                             : standing->member)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Waits until the ring has followed.  The watch does it, which may be one that another
+ * command runs for a moment; when there is none, this command does once what it would do.
+ */
+static int settle(struct ds_config *config, const struct ds_cmd_acts *acts,
+                  int64_t timeout_ms, struct ds_error *err)
+{
+    struct ds_watch_options options = {0};
+    int64_t deadline = ds_clock_mono_ms() + timeout_ms;
+
+    for (;;) {
+        DS_AUTO(state) struct ds_state state = {0};
+
+        if (ds_watch_once(config, &options, err) == 0)
+            return 0;
+        if (err->code != DS_E_TEMP)
+            return -1;
+        if (ds_state_load(&state, config->state_file, err) == 0 &&
+            is_settled(acts, &state))
+            return 0;
+        if (ds_clock_mono_ms() >= deadline)
+            return ds_fail(err, DS_E_TEMP,
+                           "it is written, but the watch has not taken it up yet");
+        ds_clock_sleep_ms(SETTLE_POLL_MS);
+    }
 }
 
 int ds_cmd_acts_run(struct ds_cmd_context *ctx, struct ds_config *config,
@@ -116,6 +154,8 @@ int ds_cmd_acts_run(struct ds_cmd_context *ctx, struct ds_config *config,
 {
     size_t n_failed = 0, n_changed = 0;
 
+    if (!ctx->common.verbose)
+        ds_log_set_level(DS_LOG_WARN); /* cron mails what is printed */
     if (!dry_run && registry->ops->apply(registry, acts->items, acts->n, err) < 0)
         return -1;
     for (size_t i = 0; i < acts->n; i++) {
@@ -127,7 +167,7 @@ int ds_cmd_acts_run(struct ds_cmd_context *ctx, struct ds_config *config,
     else
         report_text(ctx, acts, done, dry_run);
     if (n_changed && !dry_run &&
-        settle(config, ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err) < 0)
+        settle(config, acts, ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err) < 0)
         return -1;
     if (n_failed)
         return ds_fail(err, DS_E_FAILED, "%zu of %zu servers failed", n_failed, acts->n);

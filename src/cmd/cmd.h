@@ -87,9 +87,11 @@ int64_t ds_cmd_timeout_ms(const struct ds_cmd_context *ctx, int64_t otherwise_ms
 /* The configuration that --config, the environment or the places give. */
 int ds_cmd_load_config(struct ds_cmd_context *ctx, struct ds_config *config,
                        struct ds_error *err) DS_NODISCARD;
-/* The state file that the configuration names, of --state when that is not NULL. */
+/* The state file that the configuration names, or --state when that is not NULL.  *port
+   (may be NULL) is the port of servers that are named without one, 0 if that is not
+   known. */
 int ds_cmd_load_state(struct ds_cmd_context *ctx, const char *state_option,
-                      struct ds_state *state, char **path, struct ds_error *err)
-    DS_NODISCARD;
+                      struct ds_state *state, char **path, unsigned *port,
+                      struct ds_error *err) DS_NODISCARD;
 
 #endif

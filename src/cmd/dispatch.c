@@ -224,7 +224,8 @@ int ds_cmd_load_config(struct ds_cmd_context *ctx, struct ds_config *config,
 }
 
 int ds_cmd_load_state(struct ds_cmd_context *ctx, const char *state_option,
-                      struct ds_state *state, char **path, struct ds_error *err)
+                      struct ds_state *state, char **path, unsigned *port,
+                      struct ds_error *err)
 {
     DS_AUTO(config) struct ds_config config;
 
@@ -235,6 +236,8 @@ int ds_cmd_load_state(struct ds_cmd_context *ctx, const char *state_option,
         return -1;
     else
         ds_set_str(path, config.state_file);
+    if (port)
+        *port = state_option ? 0 : config.pushgateway.port;
     ds_state_release(state);
     return ds_state_load(state, *path, err);
 }

@@ -34,6 +34,23 @@ void ds_cmd_help_all(struct ds_buf *out)
                 "3 the answer is\nno; 5 refused by a guard; 75 try again.\n");
 }
 
+/* "ring": all that begins with it.  False when the word is no family. */
+static bool help_family(const char *word, struct ds_buf *out)
+{
+    size_t len = strlen(word), n = 0;
+
+    for (size_t i = 0; i < ds_n_cmds; i++) {
+        const char *name = ds_cmds[i]->name;
+
+        if (strncmp(name, word, len) != 0 || name[len] != ' ')
+            continue;
+        if (n++)
+            ds_buf_adds(out, "\n");
+        ds_cmd_help_one(ds_cmds[i], out);
+    }
+    return n > 0;
+}
+
 static int run(struct ds_cmd_context *ctx, const void *options, struct ds_error *err)
 {
     const char *second = ctx->n_operands > 1 ? ctx->operands[1] : NULL;
@@ -44,6 +61,8 @@ static int run(struct ds_cmd_context *ctx, const void *options, struct ds_error 
         ds_cmd_help_all(&ctx->out);
         return 0;
     }
+    if (!second && help_family(ctx->operands[0], &ctx->out))
+        return 0;
     cmd = ds_cmd_find(ctx->operands[0], second);
     if (!cmd)
         return ds_fail(err, DS_E_USAGE, "'%s%s%s' is no command; see dshard help",

@@ -21,6 +21,16 @@ static int parse_one(const char *text, size_t len, unsigned default_port,
     return ds_address_parse(out->address, word, default_port, err);
 }
 
+/* Names that differ by case only are one server and need not be neighbours. */
+static bool is_among(const struct ds_server *servers, size_t n, const char *address)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ds_address_equal(servers[i].address, address))
+            return true;
+    }
+    return false;
+}
+
 struct ds_server *ds_cmd_parse_members(const struct ds_opt_list *words,
                                        unsigned default_port, size_t *n,
                                        struct ds_error *err)
@@ -45,7 +55,7 @@ struct ds_server *ds_cmd_parse_members(const struct ds_opt_list *words,
     if (*n)
         qsort(servers, *n, sizeof *servers, ds_server_compare);
     for (size_t i = 1; i < *n; i++) {
-        if (ds_address_equal(servers[i - 1].address, servers[i].address)) {
+        if (is_among(servers, i, servers[i].address)) {
             ds_fail(err, DS_E_USAGE, "'%s' is named twice", servers[i].address);
             return NULL;
         }

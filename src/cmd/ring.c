@@ -131,7 +131,7 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
     DS_AUTO(ring) struct ds_ring *ring = NULL;
     DS_AUTO(str) char *path = NULL;
 
-    if (ds_cmd_load_state(ctx, o->state, &state, &path, err) < 0)
+    if (ds_cmd_load_state(ctx, o->state, &state, &path, NULL, err) < 0)
         return -1;
     ring = ds_state_ring(&state);
     if (ds_cmd_wants(ctx, "json")) {

@@ -12,12 +12,15 @@
 struct options {
     const char *state;
     struct ds_opt_list members;
+    unsigned replicas;
     bool explain;
 };
 
 static const struct ds_opt options[] = {
     {"members", '\0', DS_OPT_LIST, offsetof(struct options, members), "A,B,C",
      "answer for a ring of these servers (host:port or host:port=weight)"},
+    {"replicas", '\0', DS_OPT_NUMBER, offsetof(struct options, replicas), "N",
+     "with --members: points of weight 1, if not 500"},
     {"explain", '\0', DS_OPT_FLAG, offsetof(struct options, explain), NULL,
      "show the labels, the key, its hash and the point that owns it"},
     {"state", '\0', DS_OPT_TEXT, offsetof(struct options, state), "FILE",
@@ -52,7 +55,7 @@ static void explain(const struct lookup *lookup, const struct ds_ring_hit *hit)
                 hit->hash, hit->point, group->url.data);
 }
 
-static void add_result(struct lookup *lookup, const char *path,
+static void add_result(struct lookup *lookup, const char *path, size_t len,
                        const struct ds_ring_hit *hit)
 {
     const struct ds_groupkey *group = &lookup->group;
@@ -69,42 +72,48 @@ static void add_result(struct lookup *lookup, const char *path,
     }
     json_array_append_new(
         lookup->results,
-        json_pack("{so,ss,so,so,so,sI,sI}", "path",
-                  ds_cmd_json_string(path, strlen(path)), "owner", hit->owner->address,
-                  "labels", labels, "key",
+        json_pack("{so,ss,so,so,so,sI,sI}", "path", ds_cmd_json_string(path, len),
+                  "owner", hit->owner->address, "labels", labels, "key",
                   ds_cmd_json_string(group->key.data, group->key.len), "url",
                   ds_cmd_json_string(group->url.data, group->url.len), "hash",
                   (json_int_t)hit->hash, "point", (json_int_t)hit->point));
 }
 
-static void refuse(struct lookup *lookup, const char *path, const struct ds_error *why)
+static void add_line(struct ds_buf *out, const char *owner, const char *path, size_t len)
+{
+    ds_buf_addf(out, "%s\t", owner);
+    ds_buf_add(out, path, len);
+    ds_buf_addc(out, '\n');
+}
+
+static void refuse(struct lookup *lookup, const char *path, size_t len,
+                   const struct ds_error *why)
 {
     lookup->n_refused++;
     ds_cmd_warn(lookup->ctx, "%s", why->text);
     if (lookup->results)
-        json_array_append_new(lookup->results,
-                              json_pack("{so,sn,ss}", "path",
-                                        ds_cmd_json_string(path, strlen(path)), "owner",
-                                        "error", why->text));
+        json_array_append_new(lookup->results, json_pack("{so,sn,ss}", "path",
+                                                         ds_cmd_json_string(path, len),
+                                                         "owner", "error", why->text));
     else
-        ds_buf_addf(&lookup->ctx->out, "-\t%s\n", path);
+        add_line(&lookup->ctx->out, "-", path, len);
 }
 
-static void look_up(struct lookup *lookup, const char *path)
+static void look_up(struct lookup *lookup, const char *path, size_t len)
 {
     struct ds_error why = DS_ERROR_INIT;
     struct ds_ring_hit hit;
 
-    if (ds_groupkey_parse(&lookup->group, path, strlen(path), &why) < 0) {
-        refuse(lookup, path, &why);
+    if (ds_groupkey_parse(&lookup->group, path, len, &why) < 0) {
+        refuse(lookup, path, len, &why);
         return;
     }
     ds_ring_find(lookup->ring, lookup->group.key.data, lookup->group.key.len, &hit);
     if (lookup->results) {
-        add_result(lookup, path, &hit);
+        add_result(lookup, path, len, &hit);
         return;
     }
-    ds_buf_addf(&lookup->ctx->out, "%s\t%s\n", hit.owner->address, path);
+    add_line(&lookup->ctx->out, hit.owner->address, path, len);
     if (lookup->options->explain)
         explain(lookup, &hit);
 }
@@ -119,7 +128,7 @@ static int look_up_stdin(struct lookup *lookup, struct ds_error *err)
         while (len && (line[len - 1] == '\n' || line[len - 1] == '\r'))
             line[--len] = '\0';
         if (len)
-            look_up(lookup, line);
+            look_up(lookup, line, (size_t)len);
     }
     if (ferror(stdin))
         return ds_fail_errno(err, "reading paths from stdin");
@@ -131,17 +140,18 @@ static int get_ring(struct ds_cmd_context *ctx, const struct options *o,
 {
     DS_AUTO(state) struct ds_state state = {0};
     DS_AUTO(str) char *path = NULL;
+    unsigned replicas = o->replicas ? o->replicas : DS_REPLICAS_DEFAULT;
 
     if (o->members.n) {
         size_t n = 0;
         DS_AUTO(ptr) void *members = ds_cmd_parse_members(&o->members, 0, &n, err);
 
-        *ring = members ? ds_ring_new(members, n, DS_REPLICAS_DEFAULT, err) : NULL;
+        *ring = members ? ds_ring_new(members, n, replicas, err) : NULL;
         if (!*ring)
             err->code = DS_E_USAGE;
         return *ring ? 0 : ds_wrap(err, "--members");
     }
-    if (ds_cmd_load_state(ctx, o->state, &state, &path, err) < 0)
+    if (ds_cmd_load_state(ctx, o->state, &state, &path, NULL, err) < 0)
         return -1;
     *ring = ds_state_ring(&state);
     if (!*ring)
@@ -165,7 +175,7 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
         if (strcmp(ctx->operands[i], "-") == 0)
             rc = look_up_stdin(&lookup, err);
         else
-            look_up(&lookup, ctx->operands[i]);
+            look_up(&lookup, ctx->operands[i], strlen(ctx->operands[i]));
     }
     ds_groupkey_release(&lookup.group);
     if (lookup.results)

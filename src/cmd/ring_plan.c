@@ -85,17 +85,17 @@ static size_t index_of(const struct ds_server *servers, size_t n, const char *ad
 
 /* Changes a list of members, which has room for the additions. */
 static int change_members(struct ds_server *members, size_t *n, const struct options *o,
-                          struct ds_error *err)
+                          unsigned port, struct ds_error *err)
 {
     size_t n_add = 0, n_remove = 0, at;
     DS_AUTO(ptr) void *add_list = NULL;
     DS_AUTO(ptr) void *remove_list = NULL;
     const struct ds_server *add, *remove;
 
-    if (o->add.n && !(add_list = ds_cmd_parse_members(&o->add, 0, &n_add, err)))
+    if (o->add.n && !(add_list = ds_cmd_parse_members(&o->add, port, &n_add, err)))
         return ds_wrap(err, "--add");
     if (o->remove.n &&
-        !(remove_list = ds_cmd_parse_members(&o->remove, 0, &n_remove, err)))
+        !(remove_list = ds_cmd_parse_members(&o->remove, port, &n_remove, err)))
         return ds_wrap(err, "--remove");
     add = add_list;
     remove = remove_list;
@@ -129,7 +129,7 @@ static size_t count_words(const struct ds_opt_list *list)
     return n;
 }
 
-static int make_plan(const struct ds_state *state, const struct options *o,
+static int make_plan(const struct ds_state *state, const struct options *o, unsigned port,
                      struct plan *plan, struct ds_error *err)
 {
     size_t n_old, n;
@@ -141,7 +141,7 @@ static int make_plan(const struct ds_state *state, const struct options *o,
         return ds_fail(err, DS_E_FAILED, "the ring has no members");
     memcpy(members, old, n_old * sizeof(struct ds_server));
     n = n_old;
-    if (change_members(members, &n, o, err) < 0)
+    if (change_members(members, &n, o, port, err) < 0)
         return -1;
     plan->before = ds_ring_new(old, n_old, state->replicas, err);
     plan->after = plan->before ? ds_ring_new(members, n, state->replicas, err) : NULL;
@@ -205,13 +205,14 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
     DS_AUTO(state) struct ds_state state = {0};
     DS_AUTO(str) char *path = NULL;
     struct plan plan = {0};
+    unsigned port = 0;
     int rc;
 
     if (!o->add.n && !o->remove.n)
         return ds_fail(err, DS_E_USAGE, "it wants --add SERVER or --remove SERVER");
-    if (ds_cmd_load_state(ctx, o->state, &state, &path, err) < 0)
+    if (ds_cmd_load_state(ctx, o->state, &state, &path, &port, err) < 0)
         return -1;
-    rc = make_plan(&state, o, &plan, err);
+    rc = make_plan(&state, o, port, &plan, err);
     if (rc == 0 && ds_cmd_wants(ctx, "json"))
         show_json(ctx, &plan, &state);
     else if (rc == 0)

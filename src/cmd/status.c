@@ -159,7 +159,7 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
     DS_AUTO(status) struct ds_status status = {0};
     DS_AUTO(str) char *path = NULL;
 
-    if (ds_cmd_load_state(ctx, o->state, &state, &path, err) < 0)
+    if (ds_cmd_load_state(ctx, o->state, &state, &path, NULL, err) < 0)
         return -1;
     ds_status_judge(&status, &state, now_ms);
     if (ds_cmd_wants(ctx, "json"))
