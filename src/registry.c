@@ -5,13 +5,7 @@
 struct ds_registry *ds_registry_new(const struct ds_config *config, int64_t timeout_ms,
                                     struct ds_error *err)
 {
-    if (config->consul) {
-        ds_fail(
-            err, DS_E_FAILED,
-            "'%s' has consul_server, and this dshard cannot do Consul yet: take the key "
-            "out to run standalone",
-            config->path);
-        return NULL;
-    }
+    if (config->consul)
+        return ds_registry_consul_new(config, err);
     return ds_registry_local_new(config, timeout_ms);
 }

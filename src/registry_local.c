@@ -36,20 +36,52 @@ static int local_list(struct ds_registry *registry, struct ds_state *out,
     return err->code == DS_E_MISSING ? 0 : -1; /* nobody is known yet */
 }
 
+/* The intent that an act leads to from the one that is there. */
+static enum ds_intent intent_after(enum ds_act_kind kind, enum ds_intent now)
+{
+    switch (kind) {
+    case DS_ACT_REGISTER:
+        return now == DS_INTENT_OUT ? DS_INTENT_IN : now;
+    case DS_ACT_DEREGISTER:
+        return DS_INTENT_OUT;
+    case DS_ACT_DRAIN:
+        return DS_INTENT_DRAINING;
+    case DS_ACT_UNDRAIN:
+        return now == DS_INTENT_DRAINING ? DS_INTENT_IN : now;
+    }
+    return now;
+}
+
+static bool local_is_done(const struct ds_registry *registry, const struct ds_act *act,
+                          const struct ds_state *known)
+{
+    const struct ds_standing *standing = ds_state_find(known, act->server.address);
+
+    (void)registry;
+    if (!standing || intent_after(act->kind, standing->intent) != standing->intent)
+        return false;
+    return act->kind != DS_ACT_REGISTER || standing->server.weight == act->server.weight;
+}
+
 /* One act on the state; true when it changed something. */
-static bool act_on(struct ds_state *state, const struct ds_act *act)
+static bool act_on(struct ds_state *state, struct ds_act *act)
 {
     struct ds_standing *standing = ds_state_find(state, act->server.address);
+    enum ds_intent before = standing ? standing->intent : DS_INTENT_OUT;
 
-    if (standing && standing->intent == act->intent &&
-        standing->server.weight == act->server.weight)
+    if (!standing && act->kind != DS_ACT_REGISTER) {
+        ds_fail(&act->err, DS_E_FAILED, "it is not registered");
+        return false;
+    }
+    if (standing && local_is_done(NULL, act, state))
         return false;
     if (!standing)
         standing = ds_state_add(state, act->server.address, act->server.weight);
-    else if (standing->intent == DS_INTENT_OUT && act->intent == DS_INTENT_IN)
+    standing->intent = intent_after(act->kind, before);
+    if (act->kind == DS_ACT_REGISTER)
+        standing->server.weight = act->server.weight;
+    if (before == DS_INTENT_OUT && standing->intent == DS_INTENT_IN)
         standing->health = (struct ds_health){0}; /* who comes back is asked anew */
-    standing->intent = act->intent;
-    standing->server.weight = act->server.weight;
     return true;
 }
 
@@ -118,7 +150,9 @@ static int local_apply(struct ds_registry *registry, struct ds_act *acts, size_t
 }
 
 static const struct ds_registry_ops local_ops = {
+    .is_state_file = true,
     .list = local_list,
+    .is_done = local_is_done,
     .apply = local_apply,
     .free = local_free,
 };

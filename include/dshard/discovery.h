@@ -62,10 +62,19 @@ struct ds_feed *ds_feed_probe_new(const struct ds_config *config,
 int ds_probe_all(const struct ds_config *config, const struct ds_server *servers,
                  size_t n, struct ds_sighting *items, struct ds_error *err) DS_NODISCARD;
 
-/* What a command wants of one server, and what came of it. */
+/*
+ * What a command does to one server:
+ * register    it is wanted in the ring; one that is drained stays so, `out` is cleared
+ * deregister  it is `out`, and stays so until it is registered by name
+ * drain       it leaves the ring and is still listed for Prometheus
+ * undrain     the end of that
+ */
+enum ds_act_kind { DS_ACT_REGISTER, DS_ACT_DEREGISTER, DS_ACT_DRAIN, DS_ACT_UNDRAIN };
+
+/* One of these, and what came of it. */
 struct ds_act {
     struct ds_server server;
-    enum ds_intent intent;
+    enum ds_act_kind kind;
     bool changed;        /* something was (or, without doing it, would be) written */
     struct ds_error err; /* DS_OK: done; otherwise this server was left as it was */
 };
@@ -73,9 +82,15 @@ struct ds_act {
 struct ds_registry;
 
 struct ds_registry_ops {
+    /* The state file is the registry: newcomers are checked before they are taken, and a
+       command waits until the ring has followed. */
+    bool is_state_file;
     /* Fills *out (fresh or released) with the servers that are known, with their intents.
      */
     int (*list)(struct ds_registry *registry, struct ds_state *out, struct ds_error *err);
+    /* Whether an act would change anything, as far as list() tells. */
+    bool (*is_done)(const struct ds_registry *registry, const struct ds_act *act,
+                    const struct ds_state *known);
     /* Carries out what the acts say; those whose err is set already are left alone.  One
        that fails does not stop the others.  -1: nothing could be done at all. */
     int (*apply)(struct ds_registry *registry, struct ds_act *acts, size_t n,
@@ -90,6 +105,10 @@ struct ds_registry {
 /* The state file is the registry.  timeout_ms: for its lock. */
 struct ds_registry *ds_registry_local_new(const struct ds_config *config,
                                           int64_t timeout_ms) DS_NODISCARD;
+
+/* Consul's agents are the registry; the marks of who is out are in its KV store. */
+struct ds_registry *ds_registry_consul_new(const struct ds_config *config,
+                                           struct ds_error *err) DS_NODISCARD;
 
 /* The registry that the configuration asks for. */
 struct ds_registry *ds_registry_new(const struct ds_config *config, int64_t timeout_ms,

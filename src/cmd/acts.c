@@ -18,10 +18,10 @@ void ds_cmd_acts_release(struct ds_cmd_acts *acts)
 }
 
 void ds_cmd_acts_add(struct ds_cmd_acts *acts, const struct ds_server *server,
-                     enum ds_intent intent)
+                     enum ds_act_kind kind)
 {
     acts->items = ds_xreallocarray(acts->items, acts->n + 1, sizeof *acts->items);
-    acts->items[acts->n++] = (struct ds_act){.server = *server, .intent = intent};
+    acts->items[acts->n++] = (struct ds_act){.server = *server, .kind = kind};
 }
 
 static bool is_listed(const struct ds_config *config, const char *address,
@@ -37,7 +37,7 @@ static bool is_listed(const struct ds_config *config, const char *address,
 }
 
 int ds_cmd_acts_from_operands(const struct ds_cmd_context *ctx,
-                              const struct ds_config *config, enum ds_intent intent,
+                              const struct ds_config *config, enum ds_act_kind kind,
                               struct ds_cmd_acts *acts, struct ds_error *err)
 {
     struct ds_opt_list words = {.items = ctx->operands, .n = ctx->n_operands};
@@ -53,17 +53,9 @@ int ds_cmd_acts_from_operands(const struct ds_cmd_context *ctx,
 
         if (is_listed(config, servers[i].address, &weight) && servers[i].weight == 1)
             servers[i].weight = weight;
-        ds_cmd_acts_add(acts, &servers[i], intent);
+        ds_cmd_acts_add(acts, &servers[i], kind);
     }
     return 0;
-}
-
-bool ds_cmd_act_is_done(const struct ds_act *act, const struct ds_state *state)
-{
-    const struct ds_standing *standing = ds_state_find(state, act->server.address);
-
-    return standing && standing->intent == act->intent &&
-           standing->server.weight == act->server.weight;
 }
 
 static void report_json(struct ds_cmd_context *ctx, const struct ds_cmd_acts *acts,
@@ -112,8 +104,8 @@ static bool is_settled(const struct ds_cmd_acts *acts, const struct ds_state *st
 
         if (!acts->items[i].changed)
             continue;
-        if (!standing || standing->intent != acts->items[i].intent)
-            return true; /* somebody else has another opinion by now */
+        if (!standing) /* somebody else has another opinion by now */
+            continue;
         if (standing->intent == DS_INTENT_IN ? standing->health.state == DS_HEALTH_NEW
                                              : standing->member)
             return false;
@@ -166,7 +158,7 @@ int ds_cmd_acts_run(struct ds_cmd_context *ctx, struct ds_config *config,
         report_json(ctx, acts, done, dry_run);
     else
         report_text(ctx, acts, done, dry_run);
-    if (n_changed && !dry_run &&
+    if (n_changed && !dry_run && registry->ops->is_state_file &&
         settle(config, acts, ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err) < 0)
         return -1;
     if (n_failed)

@@ -18,14 +18,11 @@ void ds_cmd_acts_release(struct ds_cmd_acts *acts);
 
 /* The operands as servers (weights from the configuration if they are listed there). */
 int ds_cmd_acts_from_operands(const struct ds_cmd_context *ctx,
-                              const struct ds_config *config, enum ds_intent intent,
+                              const struct ds_config *config, enum ds_act_kind kind,
                               struct ds_cmd_acts *acts, struct ds_error *err)
     DS_NODISCARD;
 void ds_cmd_acts_add(struct ds_cmd_acts *acts, const struct ds_server *server,
-                     enum ds_intent intent);
-
-/* Marks those that are as wanted already; without them nothing is left to be done. */
-bool ds_cmd_act_is_done(const struct ds_act *act, const struct ds_state *state);
+                     enum ds_act_kind kind);
 
 /*
  * Applies them (unless dry_run), lets the ring settle if no watch runs, and reports.

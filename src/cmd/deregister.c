@@ -57,15 +57,15 @@ static int guard_ring(const struct ds_config *config, const struct ds_state *sta
 
 /* A server that cannot be asked is gone anyway; one that answers must be empty. */
 static int guard_groups(const struct ds_cmd_context *ctx, const struct ds_config *config,
-                        const struct ds_state *state, const struct ds_cmd_acts *acts,
-                        struct ds_error *err)
+                        const struct ds_registry *registry, const struct ds_state *state,
+                        const struct ds_cmd_acts *acts, struct ds_error *err)
 {
     for (size_t i = 0; i < acts->n; i++) {
         const char *address = acts->items[i].server.address;
         struct ds_error ignored = DS_ERROR_INIT;
         size_t n = 0;
 
-        if (ds_cmd_act_is_done(&acts->items[i], state))
+        if (registry->ops->is_done(registry, &acts->items[i], state))
             continue;
         if (ds_pushgateway_count_groups(config, address,
                                         ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS),
@@ -91,11 +91,11 @@ static int choose(const struct ds_cmd_context *ctx, const struct ds_config *conf
         return ds_fail(err, DS_E_USAGE, "it wants SERVER... or --all");
     for (size_t i = 0; all && i < state->n_servers; i++) {
         if (state->servers[i].intent != DS_INTENT_OUT)
-            ds_cmd_acts_add(acts, &state->servers[i].server, DS_INTENT_OUT);
+            ds_cmd_acts_add(acts, &state->servers[i].server, DS_ACT_DEREGISTER);
     }
     if (all)
         return 0;
-    if (ds_cmd_acts_from_operands(ctx, config, DS_INTENT_OUT, acts, err) < 0)
+    if (ds_cmd_acts_from_operands(ctx, config, DS_ACT_DEREGISTER, acts, err) < 0)
         return -1;
     for (size_t i = 0; i < acts->n; i++) {
         struct ds_server *server = &acts->items[i].server;
@@ -118,10 +118,11 @@ static int run_with(struct ds_cmd_context *ctx, struct ds_config *config,
         choose(ctx, config, &state, o->all, acts, err) < 0)
         return -1;
     if (!o->force && (guard_ring(config, &state, acts, err) < 0 ||
-                      guard_groups(ctx, config, &state, acts, err) < 0))
+                      guard_groups(ctx, config, registry, &state, acts, err) < 0))
         return -1;
     for (size_t i = 0; o->dry_run && i < acts->n; i++)
-        acts->items[i].changed = !ds_cmd_act_is_done(&acts->items[i], &state);
+        acts->items[i].changed =
+            !registry->ops->is_done(registry, &acts->items[i], &state);
     return ds_cmd_acts_run(ctx, config, registry, acts, "deregistered", o->dry_run, err);
 }
 

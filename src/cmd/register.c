@@ -21,8 +21,8 @@ static void add_configured(const struct ds_config *config, const struct ds_state
         const struct ds_server *server = &config->pushgateway.servers[i];
         const struct ds_standing *standing = ds_state_find(state, server->address);
 
-        if (!standing || standing->intent == DS_INTENT_IN)
-            ds_cmd_acts_add(acts, server, DS_INTENT_IN);
+        if (!standing || standing->intent != DS_INTENT_OUT)
+            ds_cmd_acts_add(acts, server, DS_ACT_REGISTER);
     }
 }
 
@@ -42,7 +42,7 @@ static int check_newcomers(const struct ds_config *config, const struct ds_state
         const struct ds_server *server = &acts->items[i].server;
         const struct ds_standing *standing = ds_state_find(state, server->address);
 
-        if (standing && standing->intent == DS_INTENT_IN)
+        if (standing && standing->intent != DS_INTENT_OUT)
             continue;
         servers[n] = *server;
         who[n++] = &acts->items[i];
@@ -66,13 +66,14 @@ static int run_with(struct ds_cmd_context *ctx, struct ds_config *config,
         return -1;
     if (!ctx->n_operands)
         add_configured(config, &state, acts);
-    else if (ds_cmd_acts_from_operands(ctx, config, DS_INTENT_IN, acts, err) < 0)
+    else if (ds_cmd_acts_from_operands(ctx, config, DS_ACT_REGISTER, acts, err) < 0)
         return -1;
-    if (check_newcomers(config, &state, acts, err) < 0)
+    if (registry->ops->is_state_file && check_newcomers(config, &state, acts, err) < 0)
         return -1;
     for (size_t i = 0; dry_run && i < acts->n; i++)
-        acts->items[i].changed = acts->items[i].err.code == DS_OK &&
-                                 !ds_cmd_act_is_done(&acts->items[i], &state);
+        acts->items[i].changed =
+            acts->items[i].err.code == DS_OK &&
+            !registry->ops->is_done(registry, &acts->items[i], &state);
     return ds_cmd_acts_run(ctx, config, registry, acts, "registered", dry_run, err);
 }
 
