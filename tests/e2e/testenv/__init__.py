@@ -6,7 +6,9 @@ started.  Nothing here sleeps to synchronise: wait_until() polls with a deadline
 """
 
 from .config import ConfigFile
+from .consul import Consul, ConsulCluster, ConsulPorts, Tls, find_consul, need_consul
 from .env import BIN, TOP, Env
+from .fakeconsul import Answer, FakeConsul, entry
 from .ports import free_port
 from .process import Process
 from .programs import Dshard, Fcgi, Result, Watch, clean_environ
@@ -17,8 +19,9 @@ from .state import State, digest, murmur3
 from .wait import WaitTimeout, wait_until
 
 __all__ = [
-    "BIN", "TOP", "ConfigFile", "Dshard", "Env", "Fcgi", "Lighttpd", "Nginx", "Process",
-    "Prometheus", "Pushgateway", "RawHTTP", "Response", "Result", "State", "Stub",
-    "WaitTimeout", "Watch", "check_schema", "clean_environ", "digest", "free_port", "murmur3",
-    "wait_until",
+    "BIN", "TOP", "Answer", "ConfigFile", "Consul", "ConsulCluster", "ConsulPorts", "Dshard",
+    "Env", "FakeConsul", "Fcgi", "Lighttpd", "Nginx", "Process", "Prometheus", "Pushgateway",
+    "RawHTTP", "Response", "Result", "State", "Stub", "Tls", "WaitTimeout", "Watch",
+    "check_schema", "clean_environ", "digest", "entry", "find_consul", "free_port", "murmur3",
+    "need_consul", "wait_until",
 ]

@@ -6,6 +6,8 @@ import shutil
 import tempfile
 
 from .config import ConfigFile
+from .consul import Consul, ConsulCluster, Tls
+from .fakeconsul import FakeConsul
 from .programs import BIN, TOP, Dshard, Fcgi, Watch
 from .rawhttp import RawHTTP, Stub
 from .servers import Lighttpd, Nginx, Prometheus, Pushgateway
@@ -80,6 +82,28 @@ class Env:
         if taken and "name" not in options:
             options["name"] = f"{name}-{taken + 1}"
         return options
+
+    def consul(self, start=True, **options):
+        """A single agent; without a Consul the test is skipped (or fails, if CI=true)."""
+        if "name" not in options:
+            taken = sum(isinstance(t, Consul) for t in self.things)
+            options["name"] = f"n{taken + 1}"
+        return self._run(Consul(self.dir, **options), start)
+
+    def consul_cluster(self, servers=3, clients=0, **options):
+        return ConsulCluster(self, servers, clients, **options)
+
+    def consul_tls(self):
+        return Tls(self.dir)
+
+    def fake_consul(self, **options):
+        return self.add(FakeConsul(**options))
+
+    def consul_config(self, consul, servers, name="dshard.yml", **sections):
+        """A ConfigFile with consul_server; consul: anything with .addr, or its settings."""
+        settings = consul if isinstance(consul, dict) else {"addr": consul.addr}
+        sections.setdefault("health_check", {"interval": "1s", "timeout": "1s"})
+        return self.config(servers, name=name, consul_server=settings, **sections)
 
     def stub(self, *args, **options):
         return self.add(Stub(*args, **options))
