@@ -50,12 +50,10 @@ ptrdiff_t ds_base64_decode(char *out, const char *in, size_t len)
     return written;
 }
 
-void ds_base64_encode_label(struct ds_buf *out, const char *data, size_t len)
+static void encode(struct ds_buf *out, const char *data, size_t len)
 {
     const unsigned char *p = (const unsigned char *)data;
 
-    if (!len)
-        ds_buf_addc(out, '=');
     for (; len; p += 3) {
         uint32_t bits = (uint32_t)p[0] << 16 | (len > 1 ? (uint32_t)p[1] << 8 : 0) |
                         (len > 2 ? (uint32_t)p[2] : 0);
@@ -65,4 +63,46 @@ void ds_base64_encode_label(struct ds_buf *out, const char *data, size_t len)
             ds_buf_addc(out, alphabet[bits >> (18 - 6 * i) & 63]);
         len -= n_bytes;
     }
+}
+
+void ds_base64_encode_label(struct ds_buf *out, const char *data, size_t len)
+{
+    if (!len)
+        ds_buf_addc(out, '=');
+    encode(out, data, len);
+}
+
+/* From one alphabet to the other; the rest is the same. */
+static void exchange(char *text, size_t len, const char *from, const char *to)
+{
+    for (size_t i = 0; i < len; i++) {
+        const char *at = text[i] ? strchr(from, text[i]) : NULL;
+
+        if (at)
+            text[i] = to[at - from];
+    }
+}
+
+void ds_base64_encode(struct ds_buf *out, const char *data, size_t len)
+{
+    size_t start = out->len;
+
+    encode(out, data, len);
+    exchange(out->data + start, out->len - start, "-_", "+/");
+    while ((out->len - start) % 4 && !out->over)
+        ds_buf_addc(out, '=');
+}
+
+int ds_base64_decode_standard(struct ds_buf *out, const char *text)
+{
+    size_t len = strlen(text);
+    DS_AUTO(str) char *copy = ds_xstrdup(text);
+    ptrdiff_t n;
+
+    exchange(copy, len, "+/", "-_");
+    n = ds_base64_decode(copy, copy, len);
+    if (n < 0)
+        return -1;
+    ds_buf_add(out, copy, (size_t)n);
+    return 0;
 }

@@ -165,21 +165,21 @@ static struct probe *take_probe(struct prober *prober, const char *address)
     return NULL;
 }
 
-static void prober_track(struct ds_feed *feed, const struct ds_server *servers, size_t n,
-                         int64_t now_ms)
+static void prober_track(struct ds_feed *feed, const struct ds_standing *servers,
+                         size_t n, int64_t now_ms)
 {
     struct prober *prober = (struct prober *)feed;
     struct probe **probes = ds_xcalloc(n, sizeof *probes);
 
     for (size_t i = 0; i < n; i++) {
-        probes[i] = take_probe(prober, servers[i].address);
+        probes[i] = take_probe(prober, servers[i].server.address);
         if (probes[i])
             continue;
         probes[i] = ds_xcalloc(1, sizeof **probes);
-        probes[i]->server = servers[i];
+        probes[i]->server = servers[i].server;
         probes[i]->owner = prober;
         probes[i]->due_ms = now_ms;
-        memcpy(probes[i]->sighting.address, servers[i].address, DS_ADDRESS_MAX);
+        memcpy(probes[i]->sighting.address, servers[i].server.address, DS_ADDRESS_MAX);
     }
     for (size_t i = 0; i < prober->n; i++) {
         if (prober->probes[i])
@@ -271,13 +271,17 @@ int ds_probe_all(const struct ds_config *config, const struct ds_server *servers
 {
     struct ds_http_loop *loop = ds_http_loop_new();
     struct ds_feed *feed = ds_feed_probe_new(config, loop, err);
+    DS_AUTO(ptr) void *list = ds_xcalloc(n, sizeof(struct ds_standing));
+    struct ds_standing *standings = list;
     size_t left = n;
 
     if (!feed) {
         ds_http_loop_free(loop);
         return -1;
     }
-    feed->ops->track(feed, servers, n, ds_clock_mono_ms());
+    for (size_t i = 0; i < n; i++)
+        standings[i].server = servers[i];
+    feed->ops->track(feed, standings, n, ds_clock_mono_ms());
     while (left) {
         int64_t now_ms = ds_clock_mono_ms(), next;
 

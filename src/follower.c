@@ -8,7 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { COALESCE_MS = 300, RETRY_MS = 1000, LOCK_WAIT_MS = 100, NUMBER_MAX = 24 };
+enum {
+    COALESCE_MS = 300,
+    RETRY_MS = 1000,
+    LOCK_WAIT_MS = 100,
+    OVERLAY_MS = 10000,
+    NUMBER_MAX = 24,
+};
 
 int ds_follower_init(struct ds_follower *follower, const struct ds_config *config,
                      struct ds_http_loop *loop, struct ds_error *err)
@@ -17,6 +23,7 @@ int ds_follower_init(struct ds_follower *follower, const struct ds_config *confi
         .loop = loop,
         .mono_zero_ms = ds_clock_mono_ms(),
         .wall_zero_ms = ds_clock_wall_ms(),
+        .overlay_until_ms = INT64_MAX,
     };
     ds_keeper_init(&follower->keeper, config->state_file);
     return ds_follower_configure(follower, config, err);
@@ -27,6 +34,8 @@ void ds_follower_release(struct ds_follower *follower)
     if (follower->feed)
         follower->feed->ops->free(follower->feed);
     follower->feed = NULL;
+    ds_accord_free(follower->accord);
+    follower->accord = NULL;
     ds_roster_release(&follower->roster);
     ds_keeper_release(&follower->keeper);
 }
@@ -34,7 +43,7 @@ void ds_follower_release(struct ds_follower *follower)
 int ds_follower_configure(struct ds_follower *follower, const struct ds_config *config,
                           struct ds_error *err)
 {
-    struct ds_feed *feed = ds_feed_probe_new(config, follower->loop, err);
+    struct ds_feed *feed = ds_feed_new(config, follower->loop, err);
 
     if (!feed)
         return -1;
@@ -44,8 +53,9 @@ int ds_follower_configure(struct ds_follower *follower, const struct ds_config *
     follower->config = config;
     follower->dirty = true;
     follower->health = (struct ds_health_config){
-        .rise = config->health_check.rise,
-        .fall = config->health_check.fall,
+        /* With Consul, Consul's check has applied them. */
+        .rise = config->consul ? 1 : config->health_check.rise,
+        .fall = config->consul ? 1 : config->health_check.fall,
         .rejoin_after_ms = config->ring.rejoin_after_ms,
     };
     for (size_t i = 0; i < follower->keeper.state.n_servers; i++)
@@ -62,18 +72,19 @@ int64_t ds_follower_now_ms(const struct ds_follower *follower)
 void ds_follower_track(struct ds_follower *follower)
 {
     const struct ds_state *state = &follower->keeper.state;
-    DS_AUTO(ptr) void *list = ds_xcalloc(state->n_servers, sizeof(struct ds_server));
-    struct ds_server *servers = list;
+    bool all = follower->config->consul; /* marks of who is out are the feed's to know */
+    DS_AUTO(ptr) void *list = ds_xcalloc(state->n_servers, sizeof(struct ds_standing));
+    struct ds_standing *servers = list;
     size_t n = 0;
 
     for (size_t i = 0; i < state->n_servers; i++) {
-        if (state->servers[i].intent != DS_INTENT_OUT)
-            servers[n++] = state->servers[i].server;
+        if (all || state->servers[i].intent != DS_INTENT_OUT)
+            servers[n++] = state->servers[i];
     }
     follower->feed->ops->track(follower->feed, servers, n, ds_clock_mono_ms());
 }
 
-void ds_follower_begin(struct ds_follower *follower)
+int ds_follower_begin(struct ds_follower *follower, struct ds_error *err)
 {
     const struct ds_state *state = &follower->keeper.state;
     size_t n;
@@ -83,6 +94,10 @@ void ds_follower_begin(struct ds_follower *follower)
                    ds_follower_now_ms(follower));
     ds_keeper_configure(&follower->keeper, follower->config);
     ds_follower_track(follower);
+    if (!follower->config->consul)
+        return 0;
+    follower->accord = ds_accord_new(follower->config, follower->loop, err);
+    return follower->accord ? 0 : -1;
 }
 
 /* ---- evidence ---- */
@@ -156,6 +171,96 @@ static bool step(struct ds_follower *follower, struct ds_standing *standing,
     return standing->health.state == DS_HEALTH_UP ? !standing->health.fails : true;
 }
 
+/* ---- a source that says who there is ---- */
+
+static bool is_configured(const struct ds_config *config, const char *address)
+{
+    for (size_t i = 0; i < config->pushgateway.n_servers; i++) {
+        if (strcmp(config->pushgateway.servers[i].address, address) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What the source says of one server; true when that is new. */
+static bool discover(struct ds_follower *follower, const struct ds_sighting *sighting)
+{
+    struct ds_state *state = &follower->keeper.state;
+    struct ds_standing *standing = ds_state_find(state, sighting->address);
+    bool changed = !standing;
+
+    if (!standing && !sighting->listed && sighting->intent != DS_INTENT_OUT)
+        return false;
+    if (!standing && state->n_servers >= DS_SERVERS_MAX)
+        return false;
+    if (!standing)
+        standing = ds_state_add(state, sighting->address, sighting->weight);
+    if (standing->intent != sighting->intent) {
+        if (standing->intent == DS_INTENT_OUT)
+            standing->health = (struct ds_health){0};
+        standing->intent = sighting->intent;
+        changed = follower->operator_act = follower->urgent = true;
+    }
+    if (sighting->listed && standing->server.weight != sighting->weight) {
+        standing->server.weight = sighting->weight;
+        changed = true;
+    }
+    return changed;
+}
+
+/* Those that neither source nor configuration nor ring know any more. */
+static bool forget_gone(struct ds_follower *follower, const struct ds_fleet *fleet)
+{
+    struct ds_state *state = &follower->keeper.state;
+    bool changed = false;
+
+    for (size_t i = state->n_servers; i-- > 0;) {
+        const struct ds_standing *standing = &state->servers[i];
+        const struct ds_sighting *sighting =
+            find_sighting(fleet, standing->server.address);
+
+        if (standing->member ||
+            is_configured(follower->config, standing->server.address) ||
+            (sighting && (sighting->listed || sighting->intent == DS_INTENT_OUT)))
+            continue;
+        ds_log(DS_LOG_INFO, "server forgotten", "server", standing->server.address, NULL);
+        ds_state_remove(state, standing->server.address);
+        changed = true;
+    }
+    return changed;
+}
+
+static void log_source(struct ds_follower *follower, const struct ds_fleet *fleet)
+{
+    bool lost = !fleet->fresh && fleet->error[0];
+
+    if (lost && !follower->source_lost)
+        ds_log(DS_LOG_WARN, "Consul lost, the ring stays", "why", fleet->error, NULL);
+    if (fleet->fresh && follower->source_lost)
+        ds_log(DS_LOG_INFO, "Consul is back", NULL);
+    follower->source_lost = lost;
+}
+
+static void take_discoveries(struct ds_follower *follower)
+{
+    const struct ds_fleet *fleet = follower->feed->ops->view(follower->feed);
+    bool changed = false;
+
+    if (!fleet->discovers)
+        return;
+    log_source(follower, fleet);
+    if (!fleet->known)
+        return;
+    for (size_t i = 0; i < fleet->n; i++)
+        changed = discover(follower, &fleet->items[i]) || changed;
+    if (fleet->fresh)
+        changed = forget_gone(follower, fleet) || changed;
+    if (!changed)
+        return;
+    follower->dirty = true;
+    ds_follower_track(follower);
+}
+
 void ds_follower_step(struct ds_follower *follower)
 {
     struct ds_state *state = &follower->keeper.state;
@@ -163,6 +268,7 @@ void ds_follower_step(struct ds_follower *follower)
     int64_t now_ms = ds_follower_now_ms(follower);
 
     follower->feed->ops->tick(follower->feed, ds_clock_mono_ms());
+    take_discoveries(follower);
     fleet = follower->feed->ops->view(follower->feed);
     for (size_t i = 0; i < state->n_servers; i++) {
         struct ds_standing *standing = &state->servers[i];
@@ -173,14 +279,21 @@ void ds_follower_step(struct ds_follower *follower)
                  now_ms))
             follower->dirty = true;
     }
+    if (now_ms >= follower->overlay_until_ms)
+        follower->dirty = true;
+    if (follower->accord && ds_accord_tick(follower->accord, ds_clock_mono_ms()))
+        follower->dirty = follower->urgent = true;
 }
 
 bool ds_follower_is_settled(const struct ds_follower *follower)
 {
     const struct ds_state *state = &follower->keeper.state;
+    const struct ds_fleet *fleet = follower->feed->ops->view(follower->feed);
     unsigned most = follower->health.rise > follower->health.fall ? follower->health.rise
                                                                   : follower->health.fall;
 
+    if (fleet->discovers && (!fleet->known || !ds_accord_is_settled(follower->accord)))
+        return false;
     for (size_t i = 0; i < state->n_servers; i++) {
         const struct ds_standing *standing = &state->servers[i];
         const struct ds_health *health = &standing->health;
@@ -219,13 +332,14 @@ static void log_change(const struct ds_state *state)
 }
 
 static enum ds_cause cause_of(const struct ds_follower *follower,
-                              const struct ds_decision *decision, bool was_frozen)
+                              const struct ds_decision *decision, unsigned replicas,
+                              bool was_frozen)
 {
     const struct ds_state *state = &follower->keeper.state;
 
     if (!state->generation)
         return DS_CAUSE_START;
-    if (state->replicas != follower->config->ring.replicas)
+    if (state->replicas != replicas)
         return DS_CAUSE_CONFIG;
     if (decision->by_operator || follower->operator_act)
         return DS_CAUSE_OPERATOR;
@@ -251,12 +365,85 @@ static void set_frozen(struct ds_state *state, const struct ds_decision *decisio
     ds_set_str(&state->frozen_reason, decision->frozen ? decision->reason : NULL);
 }
 
+/* ---- with other watches ---- */
+
+/*
+ * Follows what the decider has published, less those that we know to be dead and it may
+ * not have seen yet.  After a while its word counts: it may see what we do not.
+ */
+static void follow(struct ds_follower *follower, const struct ds_accord_ring *ring,
+                   struct ds_decision *out)
+{
+    struct ds_state *state = &follower->keeper.state;
+    int64_t now_ms = ds_follower_now_ms(follower);
+
+    ds_decision_release(out);
+    out->publish = true;
+    out->members = ds_xcalloc(ring->n, sizeof *out->members);
+    for (size_t i = 0; i < ring->n; i++) {
+        const struct ds_standing *standing =
+            ds_state_add(state, ring->members[i].address, ring->members[i].weight);
+        int64_t until_ms = standing->health.since_ms + OVERLAY_MS;
+        bool dead = standing->health.state == DS_HEALTH_DOWN && now_ms < until_ms;
+
+        if (dead && !ring->frozen && until_ms < follower->overlay_until_ms)
+            follower->overlay_until_ms = until_ms;
+        if (ring->frozen || !dead)
+            out->members[out->n++] = ring->members[i];
+    }
+    if (!out->n && ring->n) { /* the decider is about to freeze it */
+        memcpy(out->members, ring->members, ring->n * sizeof *out->members);
+        out->n = ring->n;
+    }
+    out->frozen = ring->frozen != NULL;
+    snprintf(out->reason, sizeof out->reason, "%.*s", DS_ROSTER_REASON_MAX - 1,
+             ring->frozen ? ring->frozen : "");
+}
+
+/* The ring that this watch applies now, while it waits for a word of the decider. */
+static void follow_own(struct ds_follower *follower, struct ds_decision *out)
+{
+    const struct ds_state *state = &follower->keeper.state;
+    size_t n;
+    DS_AUTO(ptr) void *members = ds_state_members(state, &n);
+    struct ds_accord_ring ring = {
+        .members = members, .n = n, .frozen = state->frozen_reason};
+
+    if (n)
+        follow(follower, &ring, out);
+    else
+        out->publish = false;
+}
+
+/* Whose decision counts; *replicas becomes those of the ring that does. */
+static void agree(struct ds_follower *follower, struct ds_decision *decision,
+                  unsigned *replicas)
+{
+    enum ds_accord_role role = ds_accord_role(follower->accord);
+    const struct ds_accord_ring *ring = ds_accord_ring(follower->accord);
+
+    follower->overlay_until_ms = INT64_MAX;
+    if (role == DS_ACCORD_DECIDER && decision->publish)
+        ds_accord_publish(follower->accord, decision->members, decision->n, *replicas,
+                          decision->frozen ? decision->reason : NULL);
+    if (role == DS_ACCORD_DECIDER || role == DS_ACCORD_ALONE)
+        return;
+    if (ring) {
+        *replicas = ring->replicas;
+        follow(follower, ring, decision);
+    } else {
+        *replicas = follower->keeper.state.replicas;
+        follow_own(follower, decision);
+    }
+}
+
 /* 1: there is a ring to publish; 0: nothing can be said yet; -1: it cannot be built. */
 static int decide(struct ds_follower *follower, struct ds_error *err)
 {
     struct ds_state *state = &follower->keeper.state;
     bool was_frozen = state->frozen_reason != NULL;
     DS_AUTO(decision) struct ds_decision decision = {0};
+    unsigned replicas = follower->config->ring.replicas;
     int64_t wall_ms = ds_clock_wall_ms();
     size_t n_in = 0;
     int rc;
@@ -266,18 +453,22 @@ static int decide(struct ds_follower *follower, struct ds_error *err)
     ds_roster_decide(&follower->roster, ds_config_min_healthy(follower->config, n_in),
                      state->servers, state->n_servers, ds_follower_now_ms(follower),
                      &decision);
+    if (follower->accord)
+        agree(follower, &decision, &replicas);
     if (!decision.publish)
         return 0;
     set_frozen(state, &decision, wall_ms);
-    rc = ds_state_set_ring(state, decision.members, decision.n,
-                           follower->config->ring.replicas,
-                           cause_of(follower, &decision, was_frozen), wall_ms, err);
+    rc = ds_state_set_ring(state, decision.members, decision.n, replicas,
+                           cause_of(follower, &decision, replicas, was_frozen), wall_ms,
+                           err);
     if (rc < 0)
         return ds_wrap(err, "the ring");
     if (rc > 0) {
         log_change(state);
         follower->quiet_until_ms = ds_clock_mono_ms() + COALESCE_MS;
     }
+    if (follower->accord)
+        ds_accord_applied(follower->accord, state->digest, state->generation);
     return 1;
 }
 
@@ -358,6 +549,10 @@ int64_t ds_follower_next_ms(const struct ds_follower *follower)
     int64_t next = follower->feed->ops->next_ms(follower->feed);
     int64_t skew = follower->wall_zero_ms - follower->mono_zero_ms;
 
+    if (follower->accord)
+        next = earlier(next, ds_accord_next_ms(follower->accord));
+    if (follower->overlay_until_ms != INT64_MAX)
+        next = earlier(next, follower->overlay_until_ms - skew);
     if (follower->dirty)
         next = earlier(next, follower->quiet_until_ms);
     if (follower->published)

@@ -127,9 +127,10 @@ bool ds_health_step(const struct ds_health_config *config, struct ds_health *hea
 
     if (sight != DS_SIGHT_NONE)
         set_why(health, why ? why : "");
-    if (sight == DS_SIGHT_OK)
+    if (sight == DS_SIGHT_OK ||
+        (sight == DS_SIGHT_ALIVE && health->state <= DS_HEALTH_UP)) /* new or up */
         succeed(config, health, now_ms);
-    else if (sight != DS_SIGHT_NONE)
+    else if (sight == DS_SIGHT_FAIL || sight == DS_SIGHT_FINAL)
         fail(config, health, sight == DS_SIGHT_FINAL, now_ms);
     /* A state that was written before the clock was put back. */
     if (health->hold_until_ms > now_ms + HOLD_MAX_MS)

@@ -216,9 +216,12 @@ bool ds_keeper_configure(struct ds_keeper *keeper, const struct ds_config *confi
         const struct ds_server *server = &config->pushgateway.servers[i];
         struct ds_standing *standing = ds_state_find(state, server->address);
 
-        changed = changed || !standing || standing->server.weight != server->weight;
+        changed = changed || !standing;
         if (!standing)
             standing = ds_state_add(state, server->address, server->weight);
+        if (config->consul) /* which has the weights */
+            continue;
+        changed = changed || standing->server.weight != server->weight;
         standing->server.weight = server->weight;
     }
     if (strcmp(state->scheme, config->pushgateway.scheme) != 0 ||

@@ -14,7 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { LONGEST_WAIT_MS = 5000, STATUS_MAX = 400 };
+enum { LONGEST_WAIT_MS = 5000, ONCE_MS = 8000, STATUS_MAX = 400 };
 
 struct watch {
     const struct ds_watch_options *options;
@@ -169,8 +169,7 @@ static int start(struct watch *watch, struct ds_http_loop *loop, struct ds_error
         ds_keeper_claim(&follower->keeper, watch->options->claim_timeout_ms, err) < 0 ||
         ds_keeper_load(&follower->keeper, true, err) < 0)
         return -1;
-    ds_follower_begin(follower);
-    return 0;
+    return ds_follower_begin(follower, err);
 }
 
 static int loop_until_stopped(struct watch *watch, struct ds_http_loop *loop,
@@ -201,22 +200,48 @@ static int loop_until_stopped(struct watch *watch, struct ds_http_loop *loop,
     return 0;
 }
 
+static int write_once(struct ds_follower *follower, struct ds_error *err)
+{
+    if (ds_follower_write(follower) == 0)
+        return 0;
+    *err = follower->write_error;
+    return -1;
+}
+
+static int step_until_settled(struct watch *watch, struct ds_http_loop *loop,
+                              struct ds_error *err)
+{
+    struct ds_follower *follower = &watch->follower;
+    const struct ds_fleet *fleet;
+    int64_t deadline = ds_clock_mono_ms() + ONCE_MS;
+
+    for (;;) {
+        ds_follower_step(follower);
+        if (ds_follower_is_settled(follower))
+            return 0;
+        fleet = follower->feed->ops->view(follower->feed);
+        if (fleet->discovers && !fleet->fresh && fleet->error[0])
+            return ds_fail(err, DS_E_TEMP, "%s", fleet->error);
+        /* What is open by then (a check that Consul has not run yet) stays as it is. */
+        if (fleet->discovers && ds_clock_mono_ms() >= deadline)
+            return 0;
+        ds_http_loop_run(loop, NULL, 0, wait_ms(watch));
+    }
+}
+
 static int loop_until_settled(struct watch *watch, struct ds_http_loop *loop,
                               struct ds_error *err)
 {
     struct ds_follower *follower = &watch->follower;
 
-    for (;;) {
-        ds_follower_step(follower);
-        if (ds_follower_is_settled(follower))
-            break;
-        ds_http_loop_run(loop, NULL, 0, wait_ms(watch));
-    }
-    if (ds_follower_write(follower) < 0) {
-        *err = follower->write_error;
+    if (step_until_settled(watch, loop, err) < 0 || write_once(follower, err) < 0)
         return -1;
-    }
-    return 0;
+    if (!follower->accord)
+        return 0;
+    /* As the decider it has something to publish now. */
+    if (step_until_settled(watch, loop, err) < 0)
+        return -1;
+    return follower->dirty ? write_once(follower, err) : 0;
 }
 
 static int run(struct ds_config *config, const struct ds_watch_options *options,

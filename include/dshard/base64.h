@@ -20,4 +20,10 @@ ptrdiff_t ds_base64_decode(char *out, const char *in, size_t len) DS_NODISCARD;
    Pushgateway's URL spells an empty value. */
 void ds_base64_encode_label(struct ds_buf *out, const char *data, size_t len);
 
+/* The standard alphabet with padding (RFC 4648 section 4), as Consul's KV store has it.
+ */
+void ds_base64_encode(struct ds_buf *out, const char *data, size_t len);
+/* The same and back; -1 when it is none. */
+int ds_base64_decode_standard(struct ds_buf *out, const char *text) DS_NODISCARD;
+
 #endif

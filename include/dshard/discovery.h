@@ -22,19 +22,27 @@ struct ds_sighting {
     enum ds_sight sight;          /* the newest piece of evidence */
     uint64_t seq; /* grows with each piece of evidence: step once per seq; 0: none yet */
     char why[DS_WHY_MAX];
+    /* Of sources that say who there is: */
+    bool listed;           /* the source has it now */
+    enum ds_intent intent; /* as the source has it */
+    unsigned weight;
 };
 
 struct ds_fleet {
     struct ds_sighting *items; /* sorted by address, unique */
     size_t n;
+    bool discovers; /* `listed`, intent and weight of the items mean something */
+    bool known;     /* the source has answered at least once */
+    bool fresh;     /* its last answer was good: what is listed is what there is */
+    char error[DS_ERROR_TEXT_MAX]; /* not fresh: why; UTF-8 is not certain */
 };
 
 struct ds_feed;
 
 struct ds_feed_ops {
-    /* The servers to give evidence about (sorted by address); asked for again whenever
-       they change.  With the check's own timing, from the configuration. */
-    void (*track)(struct ds_feed *feed, const struct ds_server *servers, size_t n,
+    /* The servers that watch knows (sorted by address) and wants evidence about; told
+       again whenever they change.  now_ms never steps. */
+    void (*track)(struct ds_feed *feed, const struct ds_standing *servers, size_t n,
                   int64_t now_ms);
     /* Starts what is due; 1: there is new evidence in the view.  now_ms never steps. */
     int (*tick)(struct ds_feed *feed, int64_t now_ms);
@@ -53,6 +61,15 @@ struct ds_feed {
 struct ds_feed *ds_feed_probe_new(const struct ds_config *config,
                                   struct ds_http_loop *loop, struct ds_error *err)
     DS_NODISCARD;
+
+/* Consul, with dshard's own checks for what it leaves open. */
+struct ds_feed *ds_feed_consul_new(const struct ds_config *config,
+                                   struct ds_http_loop *loop, struct ds_error *err)
+    DS_NODISCARD;
+
+/* The feed that the configuration asks for. */
+struct ds_feed *ds_feed_new(const struct ds_config *config, struct ds_http_loop *loop,
+                            struct ds_error *err) DS_NODISCARD;
 
 /*
  * One check of many servers at once, for commands: items[i] is about servers[i].  A

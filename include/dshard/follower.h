@@ -9,6 +9,7 @@
 #ifndef DSHARD_FOLLOWER_H
 #define DSHARD_FOLLOWER_H
 
+#include "dshard/accord.h"
 #include "dshard/base.h"
 #include "dshard/config.h"
 #include "dshard/discovery.h"
@@ -21,6 +22,10 @@ struct ds_follower {
     const struct ds_config *config; /* borrowed */
     struct ds_http_loop *loop;      /* borrowed */
     struct ds_feed *feed;
+    struct ds_accord *accord; /* NULL: standalone */
+    bool source_lost;         /* as it was logged last */
+    int64_t overlay_until_ms; /* when a server that only we see down is the decider's
+                                 again, as ds_follower_now_ms(); INT64_MAX: none */
     struct ds_keeper keeper;
     struct ds_roster roster;
     struct ds_health_config health;
@@ -44,7 +49,7 @@ void ds_follower_release(struct ds_follower *follower);
 int ds_follower_configure(struct ds_follower *follower, const struct ds_config *config,
                           struct ds_error *err) DS_NODISCARD;
 /* Once, after the state has been loaded. */
-void ds_follower_begin(struct ds_follower *follower);
+int ds_follower_begin(struct ds_follower *follower, struct ds_error *err) DS_NODISCARD;
 /* Tells the feed which servers there are. */
 void ds_follower_track(struct ds_follower *follower);
 

@@ -25,6 +25,8 @@ enum ds_sight {
     DS_SIGHT_NONE, /* no evidence: never probed, source lost, a timer's tick */
     DS_SIGHT_OK,
     DS_SIGHT_FAIL,
+    DS_SIGHT_ALIVE, /* it answers us, but its source is silent: no reason to take it out
+                       or to take it back */
     DS_SIGHT_FINAL, /* a failure that needs no confirmation: connection refused, twice */
 };
 

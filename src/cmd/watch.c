@@ -28,12 +28,6 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
     ds_config_init(&config);
     if (ds_cmd_load_config(ctx, &config, err) < 0)
         return -1;
-    if (config.consul)
-        return ds_fail(
-            err, DS_E_FAILED,
-            "'%s' has consul_server, and this dshard cannot do Consul yet: take "
-            "the key out to run standalone",
-            config.path);
     DS_AUTO(str) char *path = ds_xstrdup(config.path);
     watch.config_path = path;
     watch.claim_timeout_ms = ds_cmd_timeout_ms(ctx, 0);

@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* see accord.h; what stands in the keys is in accord_ring.c */
+#include "dshard/accord.h"
+#include "dshard/base64.h"
+#include "dshard/clock.h"
+#include "dshard/consul.h"
+#include "dshard/consul_poll.h"
+#include "dshard/ring.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    SESSION_TTL_MS = 10000, /* Consul's least; it ends a session after twice that */
+    RENEW_MS = SESSION_TTL_MS / 2,
+    ACQUIRE_MS = 1000,
+    ALONE_MS = 60000,
+    START_MS = 5000, /* how long a newcomer waits for the first word */
+    CALL_TIMEOUT_MS = 8000,
+    GOODBYE_MS = 1000,
+    TEXT_MAX = 1024 * 1024,
+};
+
+/* One kind of call: at most one in flight, and when the next one is due. */
+struct errand {
+    struct ds_accord *accord;
+    struct ds_http_transfer *transfer;
+    int64_t due_ms;
+    unsigned failures;
+};
+
+struct ds_accord {
+    struct ds_consul *consul;
+    struct ds_http_loop *loop;
+    char *host, *name, *frontend_path;
+    char *lock_key, *ring_key; /* as they are, not escaped */
+    char *session;             /* NULL: none */
+    int64_t session_ok_ms;     /* when it was created or renewed last */
+    char *holder;              /* the session that has the lock; NULL: none */
+    int64_t holder_seen_ms;    /* when we last knew that somebody holds the lock */
+    int64_t started_ms;
+    struct errand renewal, lock, publication, frontend;
+    struct ds_consul_poll lock_poll, poll; /* of the lock, of the ring */
+    struct ds_accord_ring ring;            /* as published */
+    bool has_ring;
+    uint64_t ring_index; /* its ModifyIndex, for the next write; 0: there is none */
+    struct ds_accord_ring wanted; /* what a decider wants it to be */
+    bool has_wanted;
+    char digest[DS_DIGEST_MAX]; /* applied here; "" before the first */
+    uint64_t generation;
+    bool frontend_due;
+    enum ds_accord_role role;
+    bool news;
+};
+
+static const char *const role_names[] = {"unknown", "decider", "follower", "alone"};
+
+const char *ds_accord_role_name(enum ds_accord_role role)
+{
+    return role_names[role];
+}
+
+/* ---- what all calls share ---- */
+
+static void start(struct errand *errand, const struct ds_consul_call *call,
+                  ds_http_done_fn *done)
+{
+    struct ds_accord *accord = errand->accord;
+    struct ds_consul_call timed = *call;
+
+    timed.timeout_ms = CALL_TIMEOUT_MS;
+    errand->transfer =
+        ds_consul_start(accord->consul, accord->loop, &timed, done, errand);
+}
+
+static bool succeeded(struct errand *errand, const struct ds_http_response *response,
+                      int64_t again_ms)
+{
+    bool ok = response->status >= 200 && response->status < 300;
+    int64_t now_ms = ds_clock_mono_ms();
+
+    errand->transfer = NULL;
+    errand->failures = ok ? 0 : errand->failures + 1;
+    errand->due_ms =
+        now_ms + (ok ? again_ms : ds_consul_backoff_ms(response, errand->failures));
+    return ok;
+}
+
+static bool says_true(const struct ds_http_response *response)
+{
+    return strncmp(response->body.data, "true", 4) == 0;
+}
+
+static void set_holder(struct ds_accord *accord, const char *holder)
+{
+    ds_set_str(&accord->holder, holder);
+    accord->news = true;
+}
+
+static bool is_held(const struct ds_accord *accord)
+{
+    return accord->session && accord->holder &&
+           strcmp(accord->session, accord->holder) == 0;
+}
+
+static void lose_session(struct ds_accord *accord)
+{
+    if (is_held(accord))
+        set_holder(accord, NULL);
+    free(accord->session);
+    accord->session = NULL;
+    accord->frontend_due = true;
+    accord->renewal.due_ms = ds_clock_mono_ms();
+}
+
+/* ---- the session ---- */
+
+static void created(void *arg, struct ds_http_response *response)
+{
+    struct errand *errand = arg;
+    struct ds_accord *accord = errand->accord;
+    json_error_t json_err;
+    json_t *root;
+    const char *id;
+
+    if (!succeeded(errand, response, RENEW_MS))
+        return;
+    root = json_loadb(response->body.data, response->body.len, 0, &json_err);
+    id = json_string_value(json_object_get(root, "ID"));
+    if (id && strlen(id) < 64) {
+        ds_set_str(&accord->session, id);
+        accord->session_ok_ms = ds_clock_mono_ms();
+        accord->lock.due_ms = accord->frontend.due_ms = accord->session_ok_ms;
+        accord->frontend_due = true;
+    }
+    json_decref(root);
+}
+
+static void renewed(void *arg, struct ds_http_response *response)
+{
+    struct errand *errand = arg;
+
+    if (succeeded(errand, response, RENEW_MS)) {
+        errand->accord->session_ok_ms = ds_clock_mono_ms();
+        return;
+    }
+    if (response->status == 404) /* it has ended without us */
+        lose_session(errand->accord);
+}
+
+static void tend_session(struct ds_accord *accord, int64_t now_ms)
+{
+    struct ds_consul_call call = {.method = "PUT"};
+    DS_AUTO(str) char *text = NULL;
+
+    /* Consul may have ended it by now: act as if it had. */
+    if (accord->session && now_ms - accord->session_ok_ms >= 2 * SESSION_TTL_MS)
+        lose_session(accord);
+    if (accord->renewal.transfer || now_ms < accord->renewal.due_ms)
+        return;
+    if (accord->session) {
+        call.path = text = ds_xasprintf("/v1/session/renew/%s", accord->session);
+        start(&accord->renewal, &call, renewed);
+        return;
+    }
+    /* LockDelay short: the ring is written in one transaction with a look at the lock. */
+    call.path = "/v1/session/create";
+    call.body = text = ds_xasprintf("{\"Name\":\"dshard\",\"TTL\":\"%ds\",\"LockDelay\":"
+                                    "\"1s\",\"Behavior\":\"delete\"}",
+                                    SESSION_TTL_MS / 1000);
+    start(&accord->renewal, &call, created);
+}
+
+/* ---- the lock ---- */
+
+/* Reading tells who holds it; asking for it is a write, so that is done only when it is
+   free. */
+static int take_lock(void *arg, const struct ds_http_response *response,
+                     struct ds_error *err)
+{
+    struct ds_accord *accord = arg;
+    json_error_t json_err;
+    json_t *root = NULL;
+    const char *holder;
+
+    if (response->status == 200) {
+        root = json_loadb(response->body.data, response->body.len, 0, &json_err);
+        if (!json_is_array(root)) {
+            json_decref(root);
+            return ds_fail(err, DS_E_FORMAT, "it is no entry of the KV store");
+        }
+    }
+    holder = json_string_value(json_object_get(json_array_get(root, 0), "Session"));
+    set_holder(accord, holder);
+    json_decref(root);
+    return 0;
+}
+
+static void acquired(void *arg, struct ds_http_response *response)
+{
+    struct errand *errand = arg;
+    struct ds_accord *accord = errand->accord;
+
+    if (!succeeded(errand, response, ACQUIRE_MS)) {
+        if (response->status == 500 && strstr(response->body.data, "invalid session"))
+            lose_session(accord);
+        return;
+    }
+    if (says_true(response) && accord->session)
+        set_holder(accord, accord->session);
+}
+
+static bool wants_lock(const struct ds_accord *accord)
+{
+    return accord->session && accord->lock_poll.ok && !accord->holder;
+}
+
+static void tend_lock(struct ds_accord *accord, int64_t now_ms)
+{
+    DS_AUTO(buf) struct ds_buf body = DS_BUF_INIT(TEXT_MAX);
+    DS_AUTO(str) char *query = NULL;
+    struct ds_consul_call call = {.method = "PUT", .path = accord->lock_poll.path};
+
+    if (accord->holder && accord->lock_poll.ok)
+        accord->holder_seen_ms = now_ms;
+    if (!wants_lock(accord) || accord->lock.transfer || now_ms < accord->lock.due_ms)
+        return;
+    ds_buf_add_json(&body, accord->name, strlen(accord->name));
+    call.body = body.data;
+    call.query = query = ds_xasprintf("acquire=%s", accord->session);
+    start(&accord->lock, &call, acquired);
+}
+
+/* ---- the published ring ---- */
+
+static int take_ring(void *arg, const struct ds_http_response *response,
+                     struct ds_error *err)
+{
+    struct ds_accord *accord = arg;
+    struct ds_accord_ring ring = {0};
+
+    if (response->status == 404) {
+        accord->news = accord->news || accord->has_ring;
+        accord->has_ring = false;
+        accord->ring_index = 0;
+        return 0;
+    }
+    /* ?raw: the body is the value, and the index of the answer is the key's own. */
+    if (ds_accord_ring_parse(&ring, response->body.data, response->body.len, err) < 0)
+        return -1;
+    ds_accord_ring_release(&accord->ring);
+    accord->ring = ring;
+    accord->has_ring = true;
+    accord->ring_index = ds_consul_index(response);
+    accord->news = true;
+    return 0;
+}
+
+static void published(void *arg, struct ds_http_response *response)
+{
+    struct errand *errand = arg;
+    struct ds_accord *accord = errand->accord;
+
+    if (succeeded(errand, response, 0))
+        return;                    /* the poll brings what we wrote, with its index */
+    if (response->status == 409) { /* the lock or the key is not as we thought */
+        errand->failures = 0;
+        errand->due_ms = ds_clock_mono_ms() + ACQUIRE_MS / 4;
+        ds_consul_poll_again(&accord->lock_poll, ds_clock_mono_ms());
+        ds_consul_poll_again(&accord->poll, ds_clock_mono_ms());
+    }
+}
+
+static bool is_as_wanted(const struct ds_accord *accord)
+{
+    const struct ds_accord_ring *a = &accord->ring, *b = &accord->wanted;
+    const char *frozen_a = a->frozen ? a->frozen : "",
+               *frozen_b = b->frozen ? b->frozen : "";
+
+    return accord->has_ring && strcmp(a->digest, b->digest) == 0 &&
+           strcmp(frozen_a, frozen_b) == 0;
+}
+
+static bool wants_publication(const struct ds_accord *accord)
+{
+    return is_held(accord) && accord->has_wanted && accord->poll.ok &&
+           !is_as_wanted(accord);
+}
+
+static void tend_ring(struct ds_accord *accord, int64_t now_ms)
+{
+    DS_AUTO(buf) struct ds_buf value = DS_BUF_INIT(TEXT_MAX);
+    DS_AUTO(buf) struct ds_buf encoded = DS_BUF_INIT(TEXT_MAX);
+    DS_AUTO(str) char *body = NULL;
+    struct ds_consul_call call = {.method = "PUT", .path = "/v1/txn"};
+    json_t *root;
+
+    if (!wants_publication(accord) || accord->publication.transfer ||
+        now_ms < accord->publication.due_ms)
+        return;
+    ds_accord_ring_format(&accord->wanted, &value);
+    ds_base64_encode(&encoded, value.data, value.len);
+    root = json_pack("[{s:{ss,ss,ss}},{s:{ss,ss,sI,ss}}]", "KV", "Verb", "check-session",
+                     "Key", accord->lock_key, "Session", accord->session, "KV", "Verb",
+                     "cas", "Key", accord->ring_key, "Index",
+                     (json_int_t)accord->ring_index, "Value", encoded.data);
+    body = root ? json_dumps(root, JSON_COMPACT) : NULL;
+    json_decref(root);
+    call.body = body;
+    start(&accord->publication, &call, published);
+}
+
+/* ---- who we are and what we apply ---- */
+
+static void written(void *arg, struct ds_http_response *response)
+{
+    struct errand *errand = arg;
+
+    if (!succeeded(errand, response, 0) || !says_true(response))
+        errand->accord->frontend_due = true;
+    if (errand->due_ms < ds_clock_mono_ms() + ACQUIRE_MS / 2 &&
+        errand->accord->frontend_due)
+        errand->due_ms = ds_clock_mono_ms() + ACQUIRE_MS / 2;
+}
+
+static void tend_frontend(struct ds_accord *accord, int64_t now_ms)
+{
+    DS_AUTO(str) char *query = NULL;
+    DS_AUTO(str) char *body = NULL;
+    struct ds_consul_call call = {.method = "PUT", .path = accord->frontend_path};
+    json_t *root;
+
+    if (!accord->frontend_due || !accord->session || !accord->digest[0] ||
+        accord->frontend.transfer || now_ms < accord->frontend.due_ms)
+        return;
+    root = json_pack("{ss,ss,sI,sI,sI}", "digest", accord->digest, "host", accord->host,
+                     "generation", (json_int_t)accord->generation, "at",
+                     (json_int_t)ds_clock_wall_ms(), "pid", (json_int_t)getpid());
+    body = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    json_decref(root);
+    call.body = body;
+    call.query = query = ds_xasprintf("acquire=%s", accord->session);
+    accord->frontend_due = false;
+    start(&accord->frontend, &call, written);
+}
+
+/* ---- the whole ---- */
+
+static enum ds_accord_role judge_role(const struct ds_accord *accord, int64_t now_ms)
+{
+    if (is_held(accord))
+        return DS_ACCORD_DECIDER;
+    if (!accord->holder_seen_ms) {
+        if (now_ms - accord->started_ms < START_MS)
+            return DS_ACCORD_UNKNOWN;
+        return DS_ACCORD_ALONE;
+    }
+    return now_ms - accord->holder_seen_ms < ALONE_MS ? DS_ACCORD_FOLLOWER
+                                                      : DS_ACCORD_ALONE;
+}
+
+bool ds_accord_tick(struct ds_accord *accord, int64_t now_ms)
+{
+    enum ds_accord_role role;
+    bool news;
+
+    tend_session(accord, now_ms);
+    tend_lock(accord, now_ms);
+    ds_consul_poll_tick(&accord->lock_poll, now_ms);
+    ds_consul_poll_tick(&accord->poll, now_ms);
+    tend_ring(accord, now_ms);
+    tend_frontend(accord, now_ms);
+    role = judge_role(accord, now_ms);
+    news = accord->news || role != accord->role;
+    accord->role = role;
+    accord->news = false;
+    return news;
+}
+
+static int64_t errand_next_ms(const struct errand *errand, bool wanted)
+{
+    return wanted && !errand->transfer ? errand->due_ms : INT64_MAX;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int64_t ds_accord_next_ms(const struct ds_accord *accord)
+{
+    int64_t next = ds_consul_poll_next_ms(&accord->poll);
+
+    if (accord->news)
+        return 0;
+    next = earlier(next, errand_next_ms(&accord->renewal, true));
+    next = earlier(next, ds_consul_poll_next_ms(&accord->lock_poll));
+    next = earlier(next, errand_next_ms(&accord->lock, wants_lock(accord)));
+    next = earlier(next, errand_next_ms(&accord->publication, wants_publication(accord)));
+    next = earlier(next, errand_next_ms(&accord->frontend, accord->frontend_due &&
+                                                               accord->session &&
+                                                               accord->digest[0]));
+    if (accord->role == DS_ACCORD_UNKNOWN)
+        next = earlier(next, accord->started_ms + START_MS);
+    return next;
+}
+
+bool ds_accord_is_settled(const struct ds_accord *accord)
+{
+    return accord->role != DS_ACCORD_UNKNOWN && !wants_publication(accord);
+}
+
+enum ds_accord_role ds_accord_role(const struct ds_accord *accord)
+{
+    return accord->role;
+}
+
+const struct ds_accord_ring *ds_accord_ring(const struct ds_accord *accord)
+{
+    return accord->has_ring ? &accord->ring : NULL;
+}
+
+void ds_accord_publish(struct ds_accord *accord, const struct ds_server *members,
+                       size_t n, unsigned replicas, const char *frozen)
+{
+    struct ds_accord_ring *wanted = &accord->wanted;
+
+    ds_accord_ring_release(wanted);
+    wanted->members = ds_xcalloc(n, sizeof *members);
+    if (n)
+        memcpy(wanted->members, members, n * sizeof *members);
+    wanted->n = n;
+    wanted->replicas = replicas;
+    ds_ring_digest(members, n, replicas, wanted->digest);
+    ds_set_str(&wanted->frozen, frozen);
+    ds_set_str(&wanted->by, accord->name);
+    accord->has_wanted = true;
+}
+
+void ds_accord_applied(struct ds_accord *accord, const char *digest, uint64_t generation)
+{
+    if (strcmp(accord->digest, digest) == 0)
+        return;
+    snprintf(accord->digest, sizeof accord->digest, "%s", digest);
+    accord->generation = generation;
+    accord->frontend_due = true;
+}
+
+static char *kv_path(const struct ds_consul *consul, const char *rest)
+{
+    DS_AUTO(buf) struct ds_buf path = DS_BUF_INIT(DS_CONSUL_PATH_MAX);
+
+    ds_buf_adds(&path, "/v1/kv/");
+    ds_consul_key(consul, rest, &path);
+    return ds_buf_steal(&path);
+}
+
+struct ds_accord *ds_accord_new(const struct ds_config *config, struct ds_http_loop *loop,
+                                struct ds_error *err)
+{
+    DS_AUTO(consul) struct ds_consul *consul = ds_consul_new(config, err);
+    DS_AUTO(str) char *ring_path = NULL;
+    DS_AUTO(str) char *lock_path = NULL;
+    DS_AUTO(str) char *rest = NULL;
+    char host[256] = "unknown", digest[DS_DIGEST_MAX];
+    struct ds_accord *accord;
+
+    if (!consul)
+        return NULL;
+    if (gethostname(host, sizeof host - 1) < 0)
+        memcpy(host, "unknown", sizeof "unknown");
+    accord = ds_xcalloc(1, sizeof *accord);
+    accord->consul = ds_steal(&consul);
+    accord->loop = loop;
+    /* One host may have several frontends, each with a state file of its own. */
+    ds_murmur3_digest(config->state_file, strlen(config->state_file), digest);
+    accord->host = ds_xstrdup(host);
+    accord->name = ds_xasprintf("%s-%.8s", host, digest);
+    rest = ds_xasprintf("frontends/%s", accord->name);
+    lock_path = kv_path(accord->consul, "lock");
+    accord->lock_key = ds_xasprintf("dshard/%s/lock", ds_consul_service(accord->consul));
+    accord->ring_key = ds_xasprintf("dshard/%s/ring", ds_consul_service(accord->consul));
+    accord->frontend_path = kv_path(accord->consul, rest);
+    accord->started_ms = ds_clock_mono_ms();
+    accord->renewal.accord = accord->lock.accord = accord->publication.accord =
+        accord->frontend.accord = accord;
+    ring_path = kv_path(accord->consul, "ring");
+    ds_consul_poll_init(&accord->poll, accord->consul, loop, ring_path,
+                        config->consul_server.wait_ms, take_ring, accord);
+    ds_consul_poll_init(&accord->lock_poll, accord->consul, loop, lock_path,
+                        config->consul_server.wait_ms, take_lock, accord);
+    accord->lock_poll.allow_404 = true;
+    accord->poll.query = ds_xstrdup("raw");
+    accord->poll.allow_404 = true;
+    return accord;
+}
+
+static void end_session(struct ds_accord *accord)
+{
+    DS_AUTO(str) char *path = ds_xasprintf("/v1/session/destroy/%s", accord->session);
+    DS_AUTO(http_response) struct ds_http_response response;
+    struct ds_consul_call call = {
+        .method = "PUT", .path = path, .timeout_ms = GOODBYE_MS};
+    struct ds_error ignored = DS_ERROR_INIT;
+
+    ds_http_response_init(&response);
+    /* It ends by itself too, only later. */
+    ds_ignore(ds_consul_do(accord->consul, &call, DS_CONSUL_ALLOW_404, &response,
+                           &ignored) < 0);
+}
+
+static void cancel(struct errand *errand)
+{
+    if (errand->transfer)
+        ds_http_cancel(errand->transfer);
+}
+
+void ds_accord_free(struct ds_accord *accord)
+{
+    if (!accord)
+        return;
+    cancel(&accord->renewal);
+    cancel(&accord->lock);
+    cancel(&accord->publication);
+    cancel(&accord->frontend);
+    ds_consul_poll_release(&accord->lock_poll);
+    ds_consul_poll_release(&accord->poll);
+    if (accord->session)
+        end_session(accord);
+    ds_accord_ring_release(&accord->ring);
+    ds_accord_ring_release(&accord->wanted);
+    ds_consul_free(accord->consul);
+    free(accord->session);
+    free(accord->host);
+    free(accord->name);
+    free(accord->holder);
+    free(accord->lock_key);
+    free(accord->ring_key);
+    free(accord->frontend_path);
+    free(accord);
+}
