@@ -33,7 +33,7 @@ GOALS     := $(or $(MAKECMDGOALS),all)
 NO_BUILD_GOALS := deps deps-test deps-demo clean help dist format demo test check
 ifneq ($(filter-out $(NO_BUILD_GOALS),$(GOALS)),)
 PKG_CFLAGS     := $(shell $(PKG_CONFIG) --cflags $(sort $(PKGS_LIB) $(PKGS_FCGI)))
-LIBS_CLI       := $(shell $(PKG_CONFIG) --libs $(PKGS_LIB))
+LIBS_CLI       := $(shell $(PKG_CONFIG) --libs $(PKGS_LIB)) -lcrypt
 LIBS_FCGI      := $(shell $(PKG_CONFIG) --libs $(PKGS_FCGI)) -pthread
 LIBS_TEST      := $(LIBS_CLI) $(LIBS_FCGI) -lcmocka
 # Some warnings are known to one compiler only.

@@ -6,7 +6,7 @@ struct ds_registry *ds_registry_new(const struct ds_config *config, int64_t time
                                     struct ds_error *err)
 {
     if (config->consul)
-        return ds_registry_consul_new(config, err);
+        return ds_registry_consul_new(config, timeout_ms, err);
     return ds_registry_local_new(config, timeout_ms);
 }
 
