@@ -58,6 +58,61 @@ int ds_cmd_acts_from_operands(const struct ds_cmd_context *ctx,
     return 0;
 }
 
+int ds_cmd_acts_from_known(const struct ds_cmd_context *ctx,
+                           const struct ds_config *config, enum ds_act_kind kind,
+                           const struct ds_state *state, struct ds_cmd_acts *acts,
+                           struct ds_error *err)
+{
+    if (ds_cmd_acts_from_operands(ctx, config, kind, acts, err) < 0)
+        return -1;
+    for (size_t i = 0; i < acts->n; i++) {
+        struct ds_server *server = &acts->items[i].server;
+        const struct ds_standing *standing = ds_state_find(state, server->address);
+
+        if (!standing)
+            return ds_fail(err, DS_E_FAILED, "'%s' is not registered", server->address);
+        server->weight = standing->server.weight;
+    }
+    return 0;
+}
+
+static bool is_named(const struct ds_cmd_acts *acts, const char *address)
+{
+    for (size_t i = 0; i < acts->n; i++) {
+        if (strcmp(acts->items[i].server.address, address) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Who is down already is no loss. */
+int ds_cmd_acts_guard_ring(const struct ds_config *config, const struct ds_state *state,
+                           const struct ds_cmd_acts *acts, struct ds_error *err)
+{
+    size_t n_in = 0, n_up = 0, n_lost = 0, needed;
+
+    for (size_t i = 0; i < state->n_servers; i++) {
+        const struct ds_standing *standing = &state->servers[i];
+        bool up = standing->health.state == DS_HEALTH_UP;
+
+        if (standing->intent != DS_INTENT_IN)
+            continue;
+        if (is_named(acts, standing->server.address)) {
+            n_lost += up || standing->member;
+            continue;
+        }
+        n_in++;
+        n_up += up;
+    }
+    needed = ds_config_min_healthy(config, n_in);
+    if (!n_lost || n_up >= needed)
+        return 0;
+    return ds_fail(
+        err, DS_E_REFUSED,
+        "%zu healthy %s would remain and ring.min_healthy is %zu (--force does it)", n_up,
+        n_up == 1 ? "server" : "servers", needed);
+}
+
 static void report_json(struct ds_cmd_context *ctx, const struct ds_cmd_acts *acts,
                         const char *done, bool dry_run)
 {

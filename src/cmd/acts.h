@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* acts.h - what register and deregister share: servers, what is done to each, the report.
- */
+/* acts.h - what register, deregister and drain share: servers, what is done to each, the
+   report. */
 #ifndef DSHARD_CMD_ACTS_H
 #define DSHARD_CMD_ACTS_H
 
@@ -21,8 +21,19 @@ int ds_cmd_acts_from_operands(const struct ds_cmd_context *ctx,
                               const struct ds_config *config, enum ds_act_kind kind,
                               struct ds_cmd_acts *acts, struct ds_error *err)
     DS_NODISCARD;
+/* The same for servers that must be known already, with the weights they have. */
+int ds_cmd_acts_from_known(const struct ds_cmd_context *ctx,
+                           const struct ds_config *config, enum ds_act_kind kind,
+                           const struct ds_state *state, struct ds_cmd_acts *acts,
+                           struct ds_error *err) DS_NODISCARD;
 void ds_cmd_acts_add(struct ds_cmd_acts *acts, const struct ds_server *server,
                      enum ds_act_kind kind);
+
+/* DS_E_REFUSED when taking them out would leave fewer healthy servers than
+   ring.min_healthy. */
+int ds_cmd_acts_guard_ring(const struct ds_config *config, const struct ds_state *state,
+                           const struct ds_cmd_acts *acts, struct ds_error *err)
+    DS_NODISCARD;
 
 /*
  * Applies them (unless dry_run), lets the ring settle if no watch runs, and reports.

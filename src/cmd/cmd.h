@@ -52,6 +52,8 @@ extern const size_t ds_n_cmds;
 
 extern const struct ds_cmd ds_cmd_register;
 extern const struct ds_cmd ds_cmd_deregister;
+extern const struct ds_cmd ds_cmd_drain;
+extern const struct ds_cmd ds_cmd_undrain;
 extern const struct ds_cmd ds_cmd_watch;
 extern const struct ds_cmd ds_cmd_ring_show;
 extern const struct ds_cmd ds_cmd_ring_lookup;

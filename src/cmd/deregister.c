@@ -18,43 +18,6 @@ static const struct ds_opt options[] = {
      "say what would be done and do nothing"},
 };
 
-static bool is_named(const struct ds_cmd_acts *acts, const char *address)
-{
-    for (size_t i = 0; i < acts->n; i++) {
-        if (strcmp(acts->items[i].server.address, address) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Would the ring freeze for want of healthy servers?  Who is down already is no loss. */
-static int guard_ring(const struct ds_config *config, const struct ds_state *state,
-                      const struct ds_cmd_acts *acts, struct ds_error *err)
-{
-    size_t n_in = 0, n_up = 0, n_lost = 0, needed;
-
-    for (size_t i = 0; i < state->n_servers; i++) {
-        const struct ds_standing *standing = &state->servers[i];
-        bool up = standing->health.state == DS_HEALTH_UP;
-
-        if (standing->intent != DS_INTENT_IN)
-            continue;
-        if (is_named(acts, standing->server.address)) {
-            n_lost += up || standing->member;
-            continue;
-        }
-        n_in++;
-        n_up += up;
-    }
-    needed = ds_config_min_healthy(config, n_in);
-    if (!n_lost || n_up >= needed)
-        return 0;
-    return ds_fail(
-        err, DS_E_REFUSED,
-        "%zu healthy %s would remain and ring.min_healthy is %zu (--force does it)", n_up,
-        n_up == 1 ? "server" : "servers", needed);
-}
-
 /* A server that cannot be asked is gone anyway; one that answers must be empty. */
 static int guard_groups(const struct ds_cmd_context *ctx, const struct ds_config *config,
                         const struct ds_registry *registry, const struct ds_state *state,
@@ -95,17 +58,7 @@ static int choose(const struct ds_cmd_context *ctx, const struct ds_config *conf
     }
     if (all)
         return 0;
-    if (ds_cmd_acts_from_operands(ctx, config, DS_ACT_DEREGISTER, acts, err) < 0)
-        return -1;
-    for (size_t i = 0; i < acts->n; i++) {
-        struct ds_server *server = &acts->items[i].server;
-        const struct ds_standing *standing = ds_state_find(state, server->address);
-
-        if (!standing)
-            return ds_fail(err, DS_E_FAILED, "'%s' is not registered", server->address);
-        server->weight = standing->server.weight;
-    }
-    return 0;
+    return ds_cmd_acts_from_known(ctx, config, DS_ACT_DEREGISTER, state, acts, err);
 }
 
 static int run_with(struct ds_cmd_context *ctx, struct ds_config *config,
@@ -117,7 +70,7 @@ static int run_with(struct ds_cmd_context *ctx, struct ds_config *config,
     if (registry->ops->list(registry, &state, err) < 0 ||
         choose(ctx, config, &state, o->all, acts, err) < 0)
         return -1;
-    if (!o->force && (guard_ring(config, &state, acts, err) < 0 ||
+    if (!o->force && (ds_cmd_acts_guard_ring(config, &state, acts, err) < 0 ||
                       guard_groups(ctx, config, registry, &state, acts, err) < 0))
         return -1;
     for (size_t i = 0; o->dry_run && i < acts->n; i++)
