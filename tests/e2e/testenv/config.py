@@ -26,7 +26,8 @@ def to_yaml(value, indent=0):
     pad, lines = "  " * indent, []
     for key, item in value.items():
         if isinstance(item, dict):
-            lines += [f"{pad}{key}:", to_yaml(item, indent + 1)]
+            lines += ([f"{pad}{key}:", to_yaml(item, indent + 1)] if item
+                      else [f"{pad}{key}: {{}}"])
         elif isinstance(item, list):
             lines.append(f"{pad}{key}:" if item else f"{pad}{key}: []")
             lines += [f"{pad}  - {_item(i)}" for i in item]
