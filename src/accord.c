@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* see accord.h; what stands in the keys is in accord_ring.c */
+/* see accord.h; session and lock are in accord_lock.c, what the keys hold in
+ * accord_ring.c */
 #include "dshard/accord.h"
+#include "accord_impl.h"
 #include "dshard/base64.h"
 #include "dshard/clock.h"
-#include "dshard/consul.h"
-#include "dshard/consul_poll.h"
 #include "dshard/ring.h"
 
 #include <inttypes.h>
@@ -14,46 +14,10 @@
 #include <unistd.h>
 
 enum {
-    SESSION_TTL_MS = 10000, /* Consul's least; it ends a session after twice that */
-    RENEW_MS = SESSION_TTL_MS / 2,
-    ACQUIRE_MS = 1000,
     ALONE_MS = 60000,
     START_MS = 5000, /* how long a newcomer waits for the first word */
-    CALL_TIMEOUT_MS = 8000,
     GOODBYE_MS = 1000,
     TEXT_MAX = 1024 * 1024,
-};
-
-/* One kind of call: at most one in flight, and when the next one is due. */
-struct errand {
-    struct ds_accord *accord;
-    struct ds_http_transfer *transfer;
-    int64_t due_ms;
-    unsigned failures;
-};
-
-struct ds_accord {
-    struct ds_consul *consul;
-    struct ds_http_loop *loop;
-    char *host, *name, *frontend_path;
-    char *lock_key, *ring_key; /* as they are, not escaped */
-    char *session;             /* NULL: none */
-    int64_t session_ok_ms;     /* when it was created or renewed last */
-    char *holder;              /* the session that has the lock; NULL: none */
-    int64_t holder_seen_ms;    /* when we last knew that somebody holds the lock */
-    int64_t started_ms;
-    struct errand renewal, lock, publication, frontend;
-    struct ds_consul_poll lock_poll, poll; /* of the lock, of the ring */
-    struct ds_accord_ring ring;            /* as published */
-    bool has_ring;
-    uint64_t ring_index; /* its ModifyIndex, for the next write; 0: there is none */
-    struct ds_accord_ring wanted; /* what a decider wants it to be */
-    bool has_wanted;
-    char digest[DS_DIGEST_MAX]; /* applied here; "" before the first */
-    uint64_t generation;
-    bool frontend_due;
-    enum ds_accord_role role;
-    bool news;
 };
 
 static const char *const role_names[] = {"unknown", "decider", "follower", "alone"};
@@ -61,177 +25,6 @@ static const char *const role_names[] = {"unknown", "decider", "follower", "alon
 const char *ds_accord_role_name(enum ds_accord_role role)
 {
     return role_names[role];
-}
-
-/* ---- what all calls share ---- */
-
-static void start(struct errand *errand, const struct ds_consul_call *call,
-                  ds_http_done_fn *done)
-{
-    struct ds_accord *accord = errand->accord;
-    struct ds_consul_call timed = *call;
-
-    timed.timeout_ms = CALL_TIMEOUT_MS;
-    errand->transfer =
-        ds_consul_start(accord->consul, accord->loop, &timed, done, errand);
-}
-
-static bool succeeded(struct errand *errand, const struct ds_http_response *response,
-                      int64_t again_ms)
-{
-    bool ok = response->status >= 200 && response->status < 300;
-    int64_t now_ms = ds_clock_mono_ms();
-
-    errand->transfer = NULL;
-    errand->failures = ok ? 0 : errand->failures + 1;
-    errand->due_ms =
-        now_ms + (ok ? again_ms : ds_consul_backoff_ms(response, errand->failures));
-    return ok;
-}
-
-static bool says_true(const struct ds_http_response *response)
-{
-    return strncmp(response->body.data, "true", 4) == 0;
-}
-
-static void set_holder(struct ds_accord *accord, const char *holder)
-{
-    ds_set_str(&accord->holder, holder);
-    accord->news = true;
-}
-
-static bool is_held(const struct ds_accord *accord)
-{
-    return accord->session && accord->holder &&
-           strcmp(accord->session, accord->holder) == 0;
-}
-
-static void lose_session(struct ds_accord *accord)
-{
-    if (is_held(accord))
-        set_holder(accord, NULL);
-    free(accord->session);
-    accord->session = NULL;
-    accord->frontend_due = true;
-    accord->renewal.due_ms = ds_clock_mono_ms();
-}
-
-/* ---- the session ---- */
-
-static void created(void *arg, struct ds_http_response *response)
-{
-    struct errand *errand = arg;
-    struct ds_accord *accord = errand->accord;
-    json_error_t json_err;
-    json_t *root;
-    const char *id;
-
-    if (!succeeded(errand, response, RENEW_MS))
-        return;
-    root = json_loadb(response->body.data, response->body.len, 0, &json_err);
-    id = json_string_value(json_object_get(root, "ID"));
-    if (id && strlen(id) < 64) {
-        ds_set_str(&accord->session, id);
-        accord->session_ok_ms = ds_clock_mono_ms();
-        accord->lock.due_ms = accord->frontend.due_ms = accord->session_ok_ms;
-        accord->frontend_due = true;
-    }
-    json_decref(root);
-}
-
-static void renewed(void *arg, struct ds_http_response *response)
-{
-    struct errand *errand = arg;
-
-    if (succeeded(errand, response, RENEW_MS)) {
-        errand->accord->session_ok_ms = ds_clock_mono_ms();
-        return;
-    }
-    if (response->status == 404) /* it has ended without us */
-        lose_session(errand->accord);
-}
-
-static void tend_session(struct ds_accord *accord, int64_t now_ms)
-{
-    struct ds_consul_call call = {.method = "PUT"};
-    DS_AUTO(str) char *text = NULL;
-
-    /* Consul may have ended it by now: act as if it had. */
-    if (accord->session && now_ms - accord->session_ok_ms >= 2 * SESSION_TTL_MS)
-        lose_session(accord);
-    if (accord->renewal.transfer || now_ms < accord->renewal.due_ms)
-        return;
-    if (accord->session) {
-        call.path = text = ds_xasprintf("/v1/session/renew/%s", accord->session);
-        start(&accord->renewal, &call, renewed);
-        return;
-    }
-    /* LockDelay short: the ring is written in one transaction with a look at the lock. */
-    call.path = "/v1/session/create";
-    call.body = text = ds_xasprintf("{\"Name\":\"dshard\",\"TTL\":\"%ds\",\"LockDelay\":"
-                                    "\"1s\",\"Behavior\":\"delete\"}",
-                                    SESSION_TTL_MS / 1000);
-    start(&accord->renewal, &call, created);
-}
-
-/* ---- the lock ---- */
-
-/* Reading tells who holds it; asking for it is a write, so that is done only when it is
-   free. */
-static int take_lock(void *arg, const struct ds_http_response *response,
-                     struct ds_error *err)
-{
-    struct ds_accord *accord = arg;
-    json_error_t json_err;
-    json_t *root = NULL;
-    const char *holder;
-
-    if (response->status == 200) {
-        root = json_loadb(response->body.data, response->body.len, 0, &json_err);
-        if (!json_is_array(root)) {
-            json_decref(root);
-            return ds_fail(err, DS_E_FORMAT, "it is no entry of the KV store");
-        }
-    }
-    holder = json_string_value(json_object_get(json_array_get(root, 0), "Session"));
-    set_holder(accord, holder);
-    json_decref(root);
-    return 0;
-}
-
-static void acquired(void *arg, struct ds_http_response *response)
-{
-    struct errand *errand = arg;
-    struct ds_accord *accord = errand->accord;
-
-    if (!succeeded(errand, response, ACQUIRE_MS)) {
-        if (response->status == 500 && strstr(response->body.data, "invalid session"))
-            lose_session(accord);
-        return;
-    }
-    if (says_true(response) && accord->session)
-        set_holder(accord, accord->session);
-}
-
-static bool wants_lock(const struct ds_accord *accord)
-{
-    return accord->session && accord->lock_poll.ok && !accord->holder;
-}
-
-static void tend_lock(struct ds_accord *accord, int64_t now_ms)
-{
-    DS_AUTO(buf) struct ds_buf body = DS_BUF_INIT(TEXT_MAX);
-    DS_AUTO(str) char *query = NULL;
-    struct ds_consul_call call = {.method = "PUT", .path = accord->lock_poll.path};
-
-    if (accord->holder && accord->lock_poll.ok)
-        accord->holder_seen_ms = now_ms;
-    if (!wants_lock(accord) || accord->lock.transfer || now_ms < accord->lock.due_ms)
-        return;
-    ds_buf_add_json(&body, accord->name, strlen(accord->name));
-    call.body = body.data;
-    call.query = query = ds_xasprintf("acquire=%s", accord->session);
-    start(&accord->lock, &call, acquired);
 }
 
 /* ---- the published ring ---- */
@@ -261,14 +54,14 @@ static int take_ring(void *arg, const struct ds_http_response *response,
 
 static void published(void *arg, struct ds_http_response *response)
 {
-    struct errand *errand = arg;
+    struct ds_errand *errand = arg;
     struct ds_accord *accord = errand->accord;
 
-    if (succeeded(errand, response, 0))
+    if (ds_errand_succeeded(errand, response, 0))
         return;                    /* the poll brings what we wrote, with its index */
     if (response->status == 409) { /* the lock or the key is not as we thought */
         errand->failures = 0;
-        errand->due_ms = ds_clock_mono_ms() + ACQUIRE_MS / 4;
+        errand->due_ms = ds_clock_mono_ms() + DS_ACCORD_RETRY_MS / 4;
         ds_consul_poll_again(&accord->lock_poll, ds_clock_mono_ms());
         ds_consul_poll_again(&accord->poll, ds_clock_mono_ms());
     }
@@ -286,7 +79,7 @@ static bool is_as_wanted(const struct ds_accord *accord)
 
 static bool wants_publication(const struct ds_accord *accord)
 {
-    return is_held(accord) && accord->has_wanted && accord->poll.ok &&
+    return ds_accord_is_held(accord) && accord->has_wanted && accord->poll.ok &&
            !is_as_wanted(accord);
 }
 
@@ -310,20 +103,20 @@ static void tend_ring(struct ds_accord *accord, int64_t now_ms)
     body = root ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     call.body = body;
-    start(&accord->publication, &call, published);
+    ds_errand_start(&accord->publication, &call, published);
 }
 
 /* ---- who we are and what we apply ---- */
 
 static void written(void *arg, struct ds_http_response *response)
 {
-    struct errand *errand = arg;
+    struct ds_errand *errand = arg;
 
-    if (!succeeded(errand, response, 0) || !says_true(response))
+    if (!ds_errand_succeeded(errand, response, 0) || !ds_accord_says_true(response))
         errand->accord->frontend_due = true;
-    if (errand->due_ms < ds_clock_mono_ms() + ACQUIRE_MS / 2 &&
+    if (errand->due_ms < ds_clock_mono_ms() + DS_ACCORD_RETRY_MS / 2 &&
         errand->accord->frontend_due)
-        errand->due_ms = ds_clock_mono_ms() + ACQUIRE_MS / 2;
+        errand->due_ms = ds_clock_mono_ms() + DS_ACCORD_RETRY_MS / 2;
 }
 
 static void tend_frontend(struct ds_accord *accord, int64_t now_ms)
@@ -344,14 +137,14 @@ static void tend_frontend(struct ds_accord *accord, int64_t now_ms)
     call.body = body;
     call.query = query = ds_xasprintf("acquire=%s", accord->session);
     accord->frontend_due = false;
-    start(&accord->frontend, &call, written);
+    ds_errand_start(&accord->frontend, &call, written);
 }
 
 /* ---- the whole ---- */
 
 static enum ds_accord_role judge_role(const struct ds_accord *accord, int64_t now_ms)
 {
-    if (is_held(accord))
+    if (ds_accord_is_held(accord))
         return DS_ACCORD_DECIDER;
     if (!accord->holder_seen_ms) {
         if (now_ms - accord->started_ms < START_MS)
@@ -367,8 +160,8 @@ bool ds_accord_tick(struct ds_accord *accord, int64_t now_ms)
     enum ds_accord_role role;
     bool news;
 
-    tend_session(accord, now_ms);
-    tend_lock(accord, now_ms);
+    ds_accord_tend_session(accord, now_ms);
+    ds_accord_tend_lock(accord, now_ms);
     ds_consul_poll_tick(&accord->lock_poll, now_ms);
     ds_consul_poll_tick(&accord->poll, now_ms);
     tend_ring(accord, now_ms);
@@ -380,7 +173,7 @@ bool ds_accord_tick(struct ds_accord *accord, int64_t now_ms)
     return news;
 }
 
-static int64_t errand_next_ms(const struct errand *errand, bool wanted)
+static int64_t errand_next_ms(const struct ds_errand *errand, bool wanted)
 {
     return wanted && !errand->transfer ? errand->due_ms : INT64_MAX;
 }
@@ -398,7 +191,7 @@ int64_t ds_accord_next_ms(const struct ds_accord *accord)
         return 0;
     next = earlier(next, errand_next_ms(&accord->renewal, true));
     next = earlier(next, ds_consul_poll_next_ms(&accord->lock_poll));
-    next = earlier(next, errand_next_ms(&accord->lock, wants_lock(accord)));
+    next = earlier(next, errand_next_ms(&accord->lock, ds_accord_wants_lock(accord)));
     next = earlier(next, errand_next_ms(&accord->publication, wants_publication(accord)));
     next = earlier(next, errand_next_ms(&accord->frontend, accord->frontend_due &&
                                                                accord->session &&
@@ -491,7 +284,7 @@ struct ds_accord *ds_accord_new(const struct ds_config *config, struct ds_http_l
     ds_consul_poll_init(&accord->poll, accord->consul, loop, ring_path,
                         config->consul_server.wait_ms, take_ring, accord);
     ds_consul_poll_init(&accord->lock_poll, accord->consul, loop, lock_path,
-                        config->consul_server.wait_ms, take_lock, accord);
+                        config->consul_server.wait_ms, ds_accord_take_lock, accord);
     accord->lock_poll.allow_404 = true;
     accord->poll.query = ds_xstrdup("raw");
     accord->poll.allow_404 = true;
@@ -512,7 +305,7 @@ static void end_session(struct ds_accord *accord)
                            &ignored) < 0);
 }
 
-static void cancel(struct errand *errand)
+static void cancel(struct ds_errand *errand)
 {
     if (errand->transfer)
         ds_http_cancel(errand->transfer);

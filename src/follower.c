@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* see follower.h */
+/* see follower.h; evidence is in follower_fleet.c, the ring in follower_ring.c */
 #include "dshard/follower.h"
 #include "dshard/clock.h"
 #include "dshard/log.h"
+#include "follower_impl.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    COALESCE_MS = 300,
     RETRY_MS = 1000,
     LOCK_WAIT_MS = 100,
-    OVERLAY_MS = 10000,
-    NUMBER_MAX = 24,
 };
 
 int ds_follower_init(struct ds_follower *follower, const struct ds_config *config,
@@ -100,191 +98,6 @@ int ds_follower_begin(struct ds_follower *follower, struct ds_error *err)
     return follower->accord ? 0 : -1;
 }
 
-/* ---- evidence ---- */
-
-static void log_health(const struct ds_standing *standing, enum ds_health_state before)
-{
-    const struct ds_health *health = &standing->health;
-    const char *address = standing->server.address;
-    const char *why = health->why[0] ? health->why : NULL;
-
-    switch (health->state) {
-    case DS_HEALTH_DOWN:
-        ds_log(DS_LOG_WARN, "server down", "server", address, "why", why, NULL);
-        return;
-    case DS_HEALTH_HELD: {
-        char until[DS_CLOCK_TEXT_MAX];
-
-        ds_clock_format(health->hold_until_ms, until);
-        ds_log(DS_LOG_INFO, "server back, held", "server", address, "until", until, NULL);
-        return;
-    }
-    case DS_HEALTH_UP:
-        ds_log(DS_LOG_INFO, before == DS_HEALTH_NEW ? "server found up" : "server up",
-               "server", address, "but", why, NULL);
-        return;
-    case DS_HEALTH_NEW:
-        return;
-    }
-}
-
-static int compare_address(const void *key, const void *item)
-{
-    return strcmp(key, ((const struct ds_sighting *)item)->address);
-}
-
-static const struct ds_sighting *find_sighting(const struct ds_fleet *fleet,
-                                               const char *address)
-{
-    if (!fleet->n)
-        return NULL;
-    return bsearch(address, fleet->items, fleet->n, sizeof *fleet->items,
-                   compare_address);
-}
-
-/* One step of one server; true when its state or the words about it changed. */
-static bool step(struct ds_follower *follower, struct ds_standing *standing,
-                 const struct ds_sighting *sighting, int64_t now_ms)
-{
-    enum ds_health_state before = standing->health.state;
-    bool news = sighting && sighting->seq > standing->seen;
-    char why[DS_WHY_MAX];
-
-    memcpy(why, standing->health.why, sizeof why);
-    if (news)
-        standing->seen = sighting->seq;
-    ds_health_step(&follower->health, &standing->health,
-                   news ? sighting->sight : DS_SIGHT_NONE, news ? sighting->why : NULL,
-                   now_ms);
-    if (standing->health.state != before) {
-        log_health(standing, before);
-        follower->operator_act = follower->operator_act || before == DS_HEALTH_NEW;
-        return true;
-    }
-    if (strcmp(why, standing->health.why) == 0)
-        return false;
-    /* A misconfigured or overloaded server stays a member, but not in silence. */
-    if (standing->health.state == DS_HEALTH_UP && standing->health.why[0] &&
-        !standing->health.fails)
-        ds_log(DS_LOG_WARN, "server up, but", "server", standing->server.address, "why",
-               standing->health.why, NULL);
-    return standing->health.state == DS_HEALTH_UP ? !standing->health.fails : true;
-}
-
-/* ---- a source that says who there is ---- */
-
-static bool is_configured(const struct ds_config *config, const char *address)
-{
-    for (size_t i = 0; i < config->pushgateway.n_servers; i++) {
-        if (strcmp(config->pushgateway.servers[i].address, address) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* What the source says of one server; true when that is new. */
-static bool discover(struct ds_follower *follower, const struct ds_sighting *sighting)
-{
-    struct ds_state *state = &follower->keeper.state;
-    struct ds_standing *standing = ds_state_find(state, sighting->address);
-    bool changed = !standing;
-
-    if (!standing && !sighting->listed && sighting->intent != DS_INTENT_OUT)
-        return false;
-    if (!standing && state->n_servers >= DS_SERVERS_MAX)
-        return false;
-    if (!standing)
-        standing = ds_state_add(state, sighting->address, sighting->weight);
-    if (standing->intent != sighting->intent) {
-        if (standing->intent == DS_INTENT_OUT)
-            standing->health = (struct ds_health){0};
-        standing->intent = sighting->intent;
-        changed = follower->operator_act = follower->urgent = true;
-    }
-    if (sighting->listed && standing->server.weight != sighting->weight) {
-        standing->server.weight = sighting->weight;
-        changed = true;
-    }
-    return changed;
-}
-
-/* Those that neither source nor configuration nor ring know any more. */
-static bool forget_gone(struct ds_follower *follower, const struct ds_fleet *fleet)
-{
-    struct ds_state *state = &follower->keeper.state;
-    bool changed = false;
-
-    for (size_t i = state->n_servers; i-- > 0;) {
-        const struct ds_standing *standing = &state->servers[i];
-        const struct ds_sighting *sighting =
-            find_sighting(fleet, standing->server.address);
-
-        if (standing->member ||
-            is_configured(follower->config, standing->server.address) ||
-            (sighting && (sighting->listed || sighting->intent == DS_INTENT_OUT)))
-            continue;
-        ds_log(DS_LOG_INFO, "server forgotten", "server", standing->server.address, NULL);
-        ds_state_remove(state, standing->server.address);
-        changed = true;
-    }
-    return changed;
-}
-
-static void log_source(struct ds_follower *follower, const struct ds_fleet *fleet)
-{
-    bool lost = !fleet->fresh && fleet->error[0];
-
-    if (lost && !follower->source_lost)
-        ds_log(DS_LOG_WARN, "Consul lost, the ring stays", "why", fleet->error, NULL);
-    if (fleet->fresh && follower->source_lost)
-        ds_log(DS_LOG_INFO, "Consul is back", NULL);
-    follower->source_lost = lost;
-}
-
-static void take_discoveries(struct ds_follower *follower)
-{
-    const struct ds_fleet *fleet = follower->feed->ops->view(follower->feed);
-    bool changed = false;
-
-    if (!fleet->discovers)
-        return;
-    log_source(follower, fleet);
-    if (!fleet->known)
-        return;
-    for (size_t i = 0; i < fleet->n; i++)
-        changed = discover(follower, &fleet->items[i]) || changed;
-    if (fleet->fresh)
-        changed = forget_gone(follower, fleet) || changed;
-    if (!changed)
-        return;
-    follower->dirty = true;
-    ds_follower_track(follower);
-}
-
-void ds_follower_step(struct ds_follower *follower)
-{
-    struct ds_state *state = &follower->keeper.state;
-    const struct ds_fleet *fleet;
-    int64_t now_ms = ds_follower_now_ms(follower);
-
-    follower->feed->ops->tick(follower->feed, ds_clock_mono_ms());
-    take_discoveries(follower);
-    fleet = follower->feed->ops->view(follower->feed);
-    for (size_t i = 0; i < state->n_servers; i++) {
-        struct ds_standing *standing = &state->servers[i];
-
-        if (standing->intent == DS_INTENT_OUT)
-            continue;
-        if (step(follower, standing, find_sighting(fleet, standing->server.address),
-                 now_ms))
-            follower->dirty = true;
-    }
-    if (now_ms >= follower->overlay_until_ms)
-        follower->dirty = true;
-    if (follower->accord && ds_accord_tick(follower->accord, ds_clock_mono_ms()))
-        follower->dirty = follower->urgent = true;
-}
-
 bool ds_follower_is_settled(const struct ds_follower *follower)
 {
     const struct ds_state *state = &follower->keeper.state;
@@ -306,172 +119,6 @@ bool ds_follower_is_settled(const struct ds_follower *follower)
     return true;
 }
 
-/* ---- the ring ---- */
-
-static void log_change(const struct ds_state *state)
-{
-    const struct ds_change *change = &state->history[0];
-    DS_AUTO(buf) struct ds_buf added = DS_BUF_INIT(4096);
-    DS_AUTO(buf) struct ds_buf removed = DS_BUF_INIT(4096);
-    char generation[NUMBER_MAX], members[NUMBER_MAX], moved[NUMBER_MAX];
-    size_t n = 0;
-
-    for (size_t i = 0; i < state->n_servers; i++)
-        n += state->servers[i].member;
-    for (size_t i = 0; i < change->n_added; i++)
-        ds_buf_addf(&added, "%s%s", i ? "," : "", change->added[i]);
-    for (size_t i = 0; i < change->n_removed; i++)
-        ds_buf_addf(&removed, "%s%s", i ? "," : "", change->removed[i]);
-    snprintf(generation, sizeof generation, "%" PRIu64, state->generation);
-    snprintf(members, sizeof members, "%zu", n);
-    snprintf(moved, sizeof moved, "%.3f", change->moved_ppm / 1e6);
-    ds_log(DS_LOG_INFO, "ring changed", "cause", ds_cause_name(change->cause), "members",
-           members, "added", added.len ? added.data : NULL, "removed",
-           removed.len ? removed.data : NULL, "moved", moved, "generation", generation,
-           "digest", state->digest, NULL);
-}
-
-static enum ds_cause cause_of(const struct ds_follower *follower,
-                              const struct ds_decision *decision, unsigned replicas,
-                              bool was_frozen)
-{
-    const struct ds_state *state = &follower->keeper.state;
-
-    if (!state->generation)
-        return DS_CAUSE_START;
-    if (state->replicas != replicas)
-        return DS_CAUSE_CONFIG;
-    if (decision->by_operator || follower->operator_act)
-        return DS_CAUSE_OPERATOR;
-    for (size_t i = 0; i < state->n_servers; i++) {
-        if (state->servers[i].member &&
-            state->servers[i].server.weight != state->servers[i].ring_weight)
-            return DS_CAUSE_WEIGHT;
-    }
-    return was_frozen && !decision->frozen ? DS_CAUSE_UNFREEZE : DS_CAUSE_HEALTH;
-}
-
-static void set_frozen(struct ds_state *state, const struct ds_decision *decision,
-                       int64_t wall_ms)
-{
-    bool was_frozen = state->frozen_reason != NULL;
-
-    if (decision->frozen && !was_frozen)
-        ds_log(DS_LOG_ERROR, "ring frozen", "why", decision->reason, NULL);
-    if (!decision->frozen && was_frozen)
-        ds_log(DS_LOG_INFO, "ring no longer frozen", NULL);
-    if (decision->frozen != was_frozen)
-        state->frozen_since_ms = decision->frozen ? wall_ms : 0;
-    ds_set_str(&state->frozen_reason, decision->frozen ? decision->reason : NULL);
-}
-
-/* ---- with other watches ---- */
-
-/*
- * Follows what the decider has published, less those that we know to be dead and it may
- * not have seen yet.  After a while its word counts: it may see what we do not.
- */
-static void follow(struct ds_follower *follower, const struct ds_accord_ring *ring,
-                   struct ds_decision *out)
-{
-    struct ds_state *state = &follower->keeper.state;
-    int64_t now_ms = ds_follower_now_ms(follower);
-
-    ds_decision_release(out);
-    out->publish = true;
-    out->members = ds_xcalloc(ring->n, sizeof *out->members);
-    for (size_t i = 0; i < ring->n; i++) {
-        const struct ds_standing *standing =
-            ds_state_add(state, ring->members[i].address, ring->members[i].weight);
-        int64_t until_ms = standing->health.since_ms + OVERLAY_MS;
-        bool dead = standing->health.state == DS_HEALTH_DOWN && now_ms < until_ms;
-
-        if (dead && !ring->frozen && until_ms < follower->overlay_until_ms)
-            follower->overlay_until_ms = until_ms;
-        if (ring->frozen || !dead)
-            out->members[out->n++] = ring->members[i];
-    }
-    if (!out->n && ring->n) { /* the decider is about to freeze it */
-        memcpy(out->members, ring->members, ring->n * sizeof *out->members);
-        out->n = ring->n;
-    }
-    out->frozen = ring->frozen != NULL;
-    snprintf(out->reason, sizeof out->reason, "%.*s", DS_ROSTER_REASON_MAX - 1,
-             ring->frozen ? ring->frozen : "");
-}
-
-/* The ring that this watch applies now, while it waits for a word of the decider. */
-static void follow_own(struct ds_follower *follower, struct ds_decision *out)
-{
-    const struct ds_state *state = &follower->keeper.state;
-    size_t n;
-    DS_AUTO(ptr) void *members = ds_state_members(state, &n);
-    struct ds_accord_ring ring = {
-        .members = members, .n = n, .frozen = state->frozen_reason};
-
-    if (n)
-        follow(follower, &ring, out);
-    else
-        out->publish = false;
-}
-
-/* Whose decision counts; *replicas becomes those of the ring that does. */
-static void agree(struct ds_follower *follower, struct ds_decision *decision,
-                  unsigned *replicas)
-{
-    enum ds_accord_role role = ds_accord_role(follower->accord);
-    const struct ds_accord_ring *ring = ds_accord_ring(follower->accord);
-
-    follower->overlay_until_ms = INT64_MAX;
-    if (role == DS_ACCORD_DECIDER && decision->publish)
-        ds_accord_publish(follower->accord, decision->members, decision->n, *replicas,
-                          decision->frozen ? decision->reason : NULL);
-    if (role == DS_ACCORD_DECIDER || role == DS_ACCORD_ALONE)
-        return;
-    if (ring) {
-        *replicas = ring->replicas;
-        follow(follower, ring, decision);
-    } else {
-        *replicas = follower->keeper.state.replicas;
-        follow_own(follower, decision);
-    }
-}
-
-/* 1: there is a ring to publish; 0: nothing can be said yet; -1: it cannot be built. */
-static int decide(struct ds_follower *follower, struct ds_error *err)
-{
-    struct ds_state *state = &follower->keeper.state;
-    bool was_frozen = state->frozen_reason != NULL;
-    DS_AUTO(decision) struct ds_decision decision = {0};
-    unsigned replicas = follower->config->ring.replicas;
-    int64_t wall_ms = ds_clock_wall_ms();
-    size_t n_in = 0;
-    int rc;
-
-    for (size_t i = 0; i < state->n_servers; i++)
-        n_in += state->servers[i].intent == DS_INTENT_IN;
-    ds_roster_decide(&follower->roster, ds_config_min_healthy(follower->config, n_in),
-                     state->servers, state->n_servers, ds_follower_now_ms(follower),
-                     &decision);
-    if (follower->accord)
-        agree(follower, &decision, &replicas);
-    if (!decision.publish)
-        return 0;
-    set_frozen(state, &decision, wall_ms);
-    rc = ds_state_set_ring(state, decision.members, decision.n, replicas,
-                           cause_of(follower, &decision, replicas, was_frozen), wall_ms,
-                           err);
-    if (rc < 0)
-        return ds_wrap(err, "the ring");
-    if (rc > 0) {
-        log_change(state);
-        follower->quiet_until_ms = ds_clock_mono_ms() + COALESCE_MS;
-    }
-    if (follower->accord)
-        ds_accord_applied(follower->accord, state->digest, state->generation);
-    return 1;
-}
-
 static int write_state(struct ds_follower *follower, struct ds_error *err)
 {
     struct ds_keeper *keeper = &follower->keeper;
@@ -482,7 +129,7 @@ static int write_state(struct ds_follower *follower, struct ds_error *err)
     ds_follower_sync(follower);
     if (ds_keeper_configure(keeper, follower->config))
         ds_follower_track(follower);
-    rc = decide(follower, err);
+    rc = ds_follower_decide(follower, err);
     if (rc > 0) {
         keeper->state.checked_at_ms = ds_clock_wall_ms();
         rc = ds_keeper_save(keeper, err);

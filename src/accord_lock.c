@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* accord_lock.c - the session, and the lock that it may hold. */
+#include "accord_impl.h"
+#include "dshard/clock.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+enum {
+    SESSION_TTL_MS = 10000, /* Consul's least; it ends a session after twice that */
+    RENEW_MS = SESSION_TTL_MS / 2,
+    CALL_TIMEOUT_MS = 8000,
+    BODY_MAX = 1024,
+};
+
+/* ---- what all calls share ---- */
+
+void ds_errand_start(struct ds_errand *errand, const struct ds_consul_call *call,
+                     ds_http_done_fn *done)
+{
+    struct ds_accord *accord = errand->accord;
+    struct ds_consul_call timed = *call;
+
+    timed.timeout_ms = CALL_TIMEOUT_MS;
+    errand->transfer =
+        ds_consul_start(accord->consul, accord->loop, &timed, done, errand);
+}
+
+bool ds_errand_succeeded(struct ds_errand *errand,
+                         const struct ds_http_response *response, int64_t again_ms)
+{
+    bool ok = response->status >= 200 && response->status < 300;
+    int64_t now_ms = ds_clock_mono_ms();
+
+    errand->transfer = NULL;
+    errand->failures = ok ? 0 : errand->failures + 1;
+    errand->due_ms =
+        now_ms + (ok ? again_ms : ds_consul_backoff_ms(response, errand->failures));
+    return ok;
+}
+
+bool ds_accord_says_true(const struct ds_http_response *response)
+{
+    return strncmp(response->body.data, "true", 4) == 0;
+}
+
+static void set_holder(struct ds_accord *accord, const char *holder)
+{
+    ds_set_str(&accord->holder, holder);
+    accord->news = true;
+}
+
+bool ds_accord_is_held(const struct ds_accord *accord)
+{
+    return accord->session && accord->holder &&
+           strcmp(accord->session, accord->holder) == 0;
+}
+
+static void lose_session(struct ds_accord *accord)
+{
+    if (ds_accord_is_held(accord))
+        set_holder(accord, NULL);
+    free(accord->session);
+    accord->session = NULL;
+    accord->frontend_due = true;
+    accord->renewal.due_ms = ds_clock_mono_ms();
+}
+
+/* ---- the session ---- */
+
+static void created(void *arg, struct ds_http_response *response)
+{
+    struct ds_errand *errand = arg;
+    struct ds_accord *accord = errand->accord;
+    json_error_t json_err;
+    json_t *root;
+    const char *id;
+
+    if (!ds_errand_succeeded(errand, response, RENEW_MS))
+        return;
+    root = json_loadb(response->body.data, response->body.len, 0, &json_err);
+    id = json_string_value(json_object_get(root, "ID"));
+    if (id && strlen(id) < 64) {
+        ds_set_str(&accord->session, id);
+        accord->session_ok_ms = ds_clock_mono_ms();
+        accord->lock.due_ms = accord->frontend.due_ms = accord->session_ok_ms;
+        accord->frontend_due = true;
+    }
+    json_decref(root);
+}
+
+static void renewed(void *arg, struct ds_http_response *response)
+{
+    struct ds_errand *errand = arg;
+
+    if (ds_errand_succeeded(errand, response, RENEW_MS)) {
+        errand->accord->session_ok_ms = ds_clock_mono_ms();
+        return;
+    }
+    if (response->status == 404) /* it has ended without us */
+        lose_session(errand->accord);
+}
+
+void ds_accord_tend_session(struct ds_accord *accord, int64_t now_ms)
+{
+    struct ds_consul_call call = {.method = "PUT"};
+    DS_AUTO(str) char *text = NULL;
+
+    /* Consul may have ended it by now: act as if it had. */
+    if (accord->session && now_ms - accord->session_ok_ms >= 2 * SESSION_TTL_MS)
+        lose_session(accord);
+    if (accord->renewal.transfer || now_ms < accord->renewal.due_ms)
+        return;
+    if (accord->session) {
+        call.path = text = ds_xasprintf("/v1/session/renew/%s", accord->session);
+        ds_errand_start(&accord->renewal, &call, renewed);
+        return;
+    }
+    /* LockDelay short: the ring is written in one transaction with a look at the lock. */
+    call.path = "/v1/session/create";
+    call.body = text = ds_xasprintf("{\"Name\":\"dshard\",\"TTL\":\"%ds\",\"LockDelay\":"
+                                    "\"1s\",\"Behavior\":\"delete\"}",
+                                    SESSION_TTL_MS / 1000);
+    ds_errand_start(&accord->renewal, &call, created);
+}
+
+/* ---- the lock ---- */
+
+/* Reading tells who holds it; asking for it is a write, so that is done only when it is
+   free. */
+int ds_accord_take_lock(void *arg, const struct ds_http_response *response,
+                        struct ds_error *err)
+{
+    struct ds_accord *accord = arg;
+    json_error_t json_err;
+    json_t *root = NULL;
+    const char *holder;
+
+    if (response->status == 200) {
+        root = json_loadb(response->body.data, response->body.len, 0, &json_err);
+        if (!json_is_array(root)) {
+            json_decref(root);
+            return ds_fail(err, DS_E_FORMAT, "it is no entry of the KV store");
+        }
+    }
+    holder = json_string_value(json_object_get(json_array_get(root, 0), "Session"));
+    set_holder(accord, holder);
+    json_decref(root);
+    return 0;
+}
+
+static void acquired(void *arg, struct ds_http_response *response)
+{
+    struct ds_errand *errand = arg;
+    struct ds_accord *accord = errand->accord;
+
+    if (!ds_errand_succeeded(errand, response, DS_ACCORD_RETRY_MS)) {
+        if (response->status == 500 && strstr(response->body.data, "invalid session"))
+            lose_session(accord);
+        return;
+    }
+    if (ds_accord_says_true(response) && accord->session)
+        set_holder(accord, accord->session);
+}
+
+bool ds_accord_wants_lock(const struct ds_accord *accord)
+{
+    return accord->session && accord->lock_poll.ok && !accord->holder;
+}
+
+void ds_accord_tend_lock(struct ds_accord *accord, int64_t now_ms)
+{
+    DS_AUTO(buf) struct ds_buf body = DS_BUF_INIT(BODY_MAX);
+    DS_AUTO(str) char *query = NULL;
+    struct ds_consul_call call = {.method = "PUT", .path = accord->lock_poll.path};
+
+    if (accord->holder && accord->lock_poll.ok)
+        accord->holder_seen_ms = now_ms;
+    if (!ds_accord_wants_lock(accord) || accord->lock.transfer ||
+        now_ms < accord->lock.due_ms)
+        return;
+    ds_buf_add_json(&body, accord->name, strlen(accord->name));
+    call.body = body.data;
+    call.query = query = ds_xasprintf("acquire=%s", accord->session);
+    ds_errand_start(&accord->lock, &call, acquired);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* follower_fleet.c - takes in what the feed says: who there is, and how they are. */
+#include "dshard/clock.h"
+#include "dshard/follower.h"
+#include "dshard/log.h"
+
+#include <stdlib.h>
+
+/* ---- evidence ---- */
+
+static void log_health(const struct ds_standing *standing, enum ds_health_state before)
+{
+    const struct ds_health *health = &standing->health;
+    const char *address = standing->server.address;
+    const char *why = health->why[0] ? health->why : NULL;
+
+    switch (health->state) {
+    case DS_HEALTH_DOWN:
+        ds_log(DS_LOG_WARN, "server down", "server", address, "why", why, NULL);
+        return;
+    case DS_HEALTH_HELD: {
+        char until[DS_CLOCK_TEXT_MAX];
+
+        ds_clock_format(health->hold_until_ms, until);
+        ds_log(DS_LOG_INFO, "server back, held", "server", address, "until", until, NULL);
+        return;
+    }
+    case DS_HEALTH_UP:
+        ds_log(DS_LOG_INFO, before == DS_HEALTH_NEW ? "server found up" : "server up",
+               "server", address, "but", why, NULL);
+        return;
+    case DS_HEALTH_NEW:
+        return;
+    }
+}
+
+static int compare_address(const void *key, const void *item)
+{
+    return strcmp(key, ((const struct ds_sighting *)item)->address);
+}
+
+static const struct ds_sighting *find_sighting(const struct ds_fleet *fleet,
+                                               const char *address)
+{
+    if (!fleet->n)
+        return NULL;
+    return bsearch(address, fleet->items, fleet->n, sizeof *fleet->items,
+                   compare_address);
+}
+
+/* One step of one server; true when its state or the words about it changed. */
+static bool step(struct ds_follower *follower, struct ds_standing *standing,
+                 const struct ds_sighting *sighting, int64_t now_ms)
+{
+    enum ds_health_state before = standing->health.state;
+    bool news = sighting && sighting->seq > standing->seen;
+    char why[DS_WHY_MAX];
+
+    memcpy(why, standing->health.why, sizeof why);
+    if (news)
+        standing->seen = sighting->seq;
+    ds_health_step(&follower->health, &standing->health,
+                   news ? sighting->sight : DS_SIGHT_NONE, news ? sighting->why : NULL,
+                   now_ms);
+    if (standing->health.state != before) {
+        log_health(standing, before);
+        follower->operator_act = follower->operator_act || before == DS_HEALTH_NEW;
+        return true;
+    }
+    if (strcmp(why, standing->health.why) == 0)
+        return false;
+    /* A misconfigured or overloaded server stays a member, but not in silence. */
+    if (standing->health.state == DS_HEALTH_UP && standing->health.why[0] &&
+        !standing->health.fails)
+        ds_log(DS_LOG_WARN, "server up, but", "server", standing->server.address, "why",
+               standing->health.why, NULL);
+    return standing->health.state == DS_HEALTH_UP ? !standing->health.fails : true;
+}
+
+/* ---- a source that says who there is ---- */
+
+static bool is_configured(const struct ds_config *config, const char *address)
+{
+    for (size_t i = 0; i < config->pushgateway.n_servers; i++) {
+        if (strcmp(config->pushgateway.servers[i].address, address) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What the source says of one server; true when that is new. */
+static bool discover(struct ds_follower *follower, const struct ds_sighting *sighting)
+{
+    struct ds_state *state = &follower->keeper.state;
+    struct ds_standing *standing = ds_state_find(state, sighting->address);
+    bool changed = !standing;
+
+    if (!standing && !sighting->listed && sighting->intent != DS_INTENT_OUT)
+        return false;
+    if (!standing && state->n_servers >= DS_SERVERS_MAX)
+        return false;
+    if (!standing)
+        standing = ds_state_add(state, sighting->address, sighting->weight);
+    if (standing->intent != sighting->intent) {
+        if (standing->intent == DS_INTENT_OUT)
+            standing->health = (struct ds_health){0};
+        standing->intent = sighting->intent;
+        changed = follower->operator_act = follower->urgent = true;
+    }
+    if (sighting->listed && standing->server.weight != sighting->weight) {
+        standing->server.weight = sighting->weight;
+        changed = true;
+    }
+    return changed;
+}
+
+/* Those that neither source nor configuration nor ring know any more. */
+static bool forget_gone(struct ds_follower *follower, const struct ds_fleet *fleet)
+{
+    struct ds_state *state = &follower->keeper.state;
+    bool changed = false;
+
+    for (size_t i = state->n_servers; i-- > 0;) {
+        const struct ds_standing *standing = &state->servers[i];
+        const struct ds_sighting *sighting =
+            find_sighting(fleet, standing->server.address);
+
+        if (standing->member ||
+            is_configured(follower->config, standing->server.address) ||
+            (sighting && (sighting->listed || sighting->intent == DS_INTENT_OUT)))
+            continue;
+        ds_log(DS_LOG_INFO, "server forgotten", "server", standing->server.address, NULL);
+        ds_state_remove(state, standing->server.address);
+        changed = true;
+    }
+    return changed;
+}
+
+static void log_source(struct ds_follower *follower, const struct ds_fleet *fleet)
+{
+    bool lost = !fleet->fresh && fleet->error[0];
+
+    if (lost && !follower->source_lost)
+        ds_log(DS_LOG_WARN, "Consul lost, the ring stays", "why", fleet->error, NULL);
+    if (fleet->fresh && follower->source_lost)
+        ds_log(DS_LOG_INFO, "Consul is back", NULL);
+    follower->source_lost = lost;
+}
+
+static void take_discoveries(struct ds_follower *follower)
+{
+    const struct ds_fleet *fleet = follower->feed->ops->view(follower->feed);
+    bool changed = false;
+
+    if (!fleet->discovers)
+        return;
+    log_source(follower, fleet);
+    if (!fleet->known)
+        return;
+    for (size_t i = 0; i < fleet->n; i++)
+        changed = discover(follower, &fleet->items[i]) || changed;
+    if (fleet->fresh)
+        changed = forget_gone(follower, fleet) || changed;
+    if (!changed)
+        return;
+    follower->dirty = true;
+    ds_follower_track(follower);
+}
+
+void ds_follower_step(struct ds_follower *follower)
+{
+    struct ds_state *state = &follower->keeper.state;
+    const struct ds_fleet *fleet;
+    int64_t now_ms = ds_follower_now_ms(follower);
+
+    follower->feed->ops->tick(follower->feed, ds_clock_mono_ms());
+    take_discoveries(follower);
+    fleet = follower->feed->ops->view(follower->feed);
+    for (size_t i = 0; i < state->n_servers; i++) {
+        struct ds_standing *standing = &state->servers[i];
+
+        if (standing->intent == DS_INTENT_OUT)
+            continue;
+        if (step(follower, standing, find_sighting(fleet, standing->server.address),
+                 now_ms))
+            follower->dirty = true;
+    }
+    if (now_ms >= follower->overlay_until_ms)
+        follower->dirty = true;
+    if (follower->accord && ds_accord_tick(follower->accord, ds_clock_mono_ms()))
+        follower->dirty = follower->urgent = true;
+}
