@@ -101,6 +101,18 @@ void ds_status_judge(struct ds_status *status, const struct ds_state *state,
         judge_server(status, &state->servers[i], wall_ms);
 }
 
+void ds_status_add(struct ds_status *status, enum ds_verdict verdict, const char *fmt,
+                   ...)
+{
+    va_list ap;
+
+    if (status->n_problems == DS_PROBLEMS_MAX)
+        ds_buf_release(&status->problems[--status->n_problems]); /* "more like these" */
+    va_start(ap, fmt);
+    ds_buf_vaddf(add_problem(status, verdict), fmt, ap);
+    va_end(ap);
+}
+
 void ds_status_release(struct ds_status *status)
 {
     for (size_t i = 0; i < status->n_problems; i++)

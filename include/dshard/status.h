@@ -25,6 +25,9 @@ struct ds_status {
 
 void ds_status_judge(struct ds_status *status, const struct ds_state *state,
                      int64_t wall_ms);
+/* One more thing that is wrong, which is not in the state. */
+void ds_status_add(struct ds_status *status, enum ds_verdict verdict, const char *fmt,
+                   ...) DS_PRINTF(3, 4);
 void ds_status_release(struct ds_status *status);
 void ds_auto_status(struct ds_status *status);
 

@@ -5,7 +5,10 @@
 #include "dshard/clock.h"
 #include "dshard/num.h"
 #include "dshard/table.h"
+#include "frontends.h"
 #include "json.h"
+
+enum { FRONTENDS_TIMEOUT_MS = 5000 };
 
 struct options {
     const char *state;
@@ -130,7 +133,8 @@ static json_t *servers_json(const struct ds_state *state)
 }
 
 static void show_json(struct ds_cmd_context *ctx, const struct ds_state *state,
-                      const struct ds_status *status, int64_t now_ms)
+                      const struct ds_status *status,
+                      const struct ds_frontends *frontends, int64_t now_ms)
 {
     json_t *problems = json_array();
 
@@ -138,17 +142,43 @@ static void show_json(struct ds_cmd_context *ctx, const struct ds_state *state,
         json_array_append_new(problems, ds_cmd_json_string(status->problems[i].data,
                                                            status->problems[i].len));
     ds_cmd_add_json(
-        ctx,
-        json_pack("{ss,so,so,sI,sI,sI,sI,ss,sb,sI,ss,so}", "verdict",
-                  ds_verdict_name(status->verdict), "problems", problems, "servers",
-                  servers_json(state), "n_members", (json_int_t)status->n_members, "n_up",
-                  (json_int_t)status->n_up, "checked_age_ms",
-                  (json_int_t)(state->checked_at_ms ? now_ms - state->checked_at_ms : -1),
-                  "generation", (json_int_t)state->generation, "digest", state->digest,
-                  "frozen", state->frozen_reason != NULL, "checked_at",
-                  (json_int_t)state->checked_at_ms, "source",
-                  state->consul ? "consul" : "standalone", "last_change",
-                  last_change_json(state)));
+        ctx, json_pack(
+                 "{ss,so,so,sI,sI,sI,sI,ss,sb,sI,ss,so,so}", "verdict",
+                 ds_verdict_name(status->verdict), "problems", problems, "servers",
+                 servers_json(state), "n_members", (json_int_t)status->n_members, "n_up",
+                 (json_int_t)status->n_up, "checked_age_ms",
+                 (json_int_t)(state->checked_at_ms ? now_ms - state->checked_at_ms : -1),
+                 "generation", (json_int_t)state->generation, "digest", state->digest,
+                 "frozen", state->frozen_reason != NULL, "checked_at",
+                 (json_int_t)state->checked_at_ms, "source",
+                 state->consul ? "consul" : "standalone", "last_change",
+                 last_change_json(state), "frontends", ds_cmd_frontends_json(frontends)));
+}
+
+/* With Consul: who else follows this service, and whether they apply the same ring. */
+static int ask_frontends(struct ds_cmd_context *ctx, const struct ds_state *state,
+                         struct ds_status *status, struct ds_frontends *frontends,
+                         struct ds_error *err)
+{
+    DS_AUTO(config) struct ds_config config;
+    struct ds_error why = DS_ERROR_INIT;
+    size_t n_astray;
+
+    ds_config_init(&config);
+    if (ds_cmd_load_config(ctx, &config, err) < 0)
+        return -1;
+    if (!config.consul)
+        return 0;
+    if (ds_frontends_list(&config, ds_cmd_timeout_ms(ctx, FRONTENDS_TIMEOUT_MS),
+                          frontends, &why) < 0) {
+        ds_status_add(status, DS_VERDICT_DEGRADED, "Consul does not tell: %s", why.text);
+        return 0;
+    }
+    n_astray = ds_cmd_frontends_astray(frontends, state->digest);
+    if (n_astray)
+        ds_status_add(status, DS_VERDICT_DEGRADED,
+                      "%zu of %zu frontends apply another ring", n_astray, frontends->n);
+    return 0;
 }
 
 static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
@@ -157,15 +187,24 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
     int64_t now_ms = ds_clock_wall_ms();
     DS_AUTO(state) struct ds_state state = {0};
     DS_AUTO(status) struct ds_status status = {0};
+    DS_AUTO(frontends) struct ds_frontends frontends = {0};
     DS_AUTO(str) char *path = NULL;
 
     if (ds_cmd_load_state(ctx, o->state, &state, &path, NULL, err) < 0)
         return -1;
     ds_status_judge(&status, &state, now_ms);
-    if (ds_cmd_wants(ctx, "json"))
-        show_json(ctx, &state, &status, now_ms);
-    else
+    if (state.consul && !o->state &&
+        ask_frontends(ctx, &state, &status, &frontends, err) < 0)
+        return -1;
+    if (ds_cmd_wants(ctx, "json")) {
+        show_json(ctx, &state, &status, &frontends, now_ms);
+    } else {
         show_text(&state, &status, now_ms, &ctx->out);
+        if (frontends.n) {
+            ds_buf_addc(&ctx->out, '\n');
+            ds_cmd_frontends_text(&frontends, state.digest, now_ms, &ctx->out);
+        }
+    }
     if (status.verdict == DS_VERDICT_HEALTHY)
         return 0;
     return ds_fail(err, DS_E_NO, "%s", "");
