@@ -264,23 +264,13 @@ static void finish(struct ds_http_transfer *transfer, CURLcode code)
     transfer_free(transfer);
 }
 
-void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
-                      int64_t timeout_ms)
+/* The callbacks of what has ended; how many that were. */
+static size_t reap(struct ds_http_loop *loop)
 {
-    struct curl_waitfd waits[FDS_MAX];
-    int running, left;
+    size_t n = 0;
     CURLMsg *message;
+    int left;
 
-    if (n_fds > FDS_MAX)
-        n_fds = FDS_MAX;
-    for (size_t i = 0; i < n_fds; i++)
-        waits[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
-    /* Gives new transfers their first step, so that there is something to poll for. */
-    curl_multi_perform(loop->multi, &running);
-    curl_multi_poll(loop->multi, waits, (unsigned)n_fds,
-                    timeout_ms < 0 ? 0 : (int)(timeout_ms > 60000 ? 60000 : timeout_ms),
-                    NULL);
-    curl_multi_perform(loop->multi, &running);
     while ((message = curl_multi_info_read(loop->multi, &left))) {
         struct ds_http_transfer *transfer = NULL;
 
@@ -288,7 +278,30 @@ void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
         finish(transfer, message->data.result);
+        n++;
     }
+    return n;
+}
+
+void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
+                      int64_t timeout_ms)
+{
+    struct curl_waitfd waits[FDS_MAX];
+    int running;
+
+    if (n_fds > FDS_MAX)
+        n_fds = FDS_MAX;
+    for (size_t i = 0; i < n_fds; i++)
+        waits[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
+    /* Gives new transfers their first step, so that there is something to poll for.  On a
+       unix socket that step may be the whole transfer. */
+    curl_multi_perform(loop->multi, &running);
+    if (reap(loop) || timeout_ms < 0)
+        timeout_ms = 0;
+    curl_multi_poll(loop->multi, waits, (unsigned)n_fds,
+                    (int)(timeout_ms > 60000 ? 60000 : timeout_ms), NULL);
+    curl_multi_perform(loop->multi, &running);
+    reap(loop);
 }
 
 struct sync {
