@@ -55,6 +55,10 @@ static int set_url(struct ds_consul *consul, const char *addr, bool tls,
     const char *rest = addr;
     size_t len;
 
+    if (strchr(addr, '@')) /* and not a word of it in the message */
+        return ds_fail(err, DS_E_CONFIG,
+                       "Consul's address has credentials in it: they have keys and "
+                       "variables of their own");
     if (starts_with(addr, "unix://")) {
         ds_set_str(&consul->unix_socket, addr + strlen("unix://"));
         ds_set_str(&consul->url, tls ? "https://localhost" : "http://localhost");
@@ -70,13 +74,12 @@ static int set_url(struct ds_consul *consul, const char *addr, bool tls,
             err, DS_E_CONFIG,
             "Consul's address '%s' has a scheme that is none of http, https, unix", addr);
     }
-    if (strchr(rest, '@') || strchr(rest, '?') || strchr(rest, '#') || !*rest)
-        return ds_fail(
-            err, DS_E_CONFIG,
-            "Consul's address wants host:port and no credentials or query in it");
     len = strlen(rest);
     while (len && rest[len - 1] == '/')
         len--;
+    if (!len || rest[0] == '/' || rest[strcspn(rest, "?#\\ \t\r\n")])
+        return ds_fail(err, DS_E_CONFIG, "Consul's address '%s' is not like host:port",
+                       addr);
     free(consul->url);
     consul->url = ds_xasprintf("%s://%.*s", scheme, (int)len, rest);
     return 0;
@@ -99,6 +102,19 @@ static int set_auth(struct ds_consul *consul, const struct ds_config *config,
     return 0;
 }
 
+/* It becomes a line of the request's head; its own text is not for messages. */
+static int check_token(const struct ds_consul *consul, const char *origin,
+                       struct ds_error *err)
+{
+    for (const char *c = consul->token; c && *c; c++) {
+        if ((unsigned char)*c <= ' ' || *c == 0x7F)
+            return ds_fail(err, DS_E_CONFIG,
+                           "the Consul token of %s has a space or a control character",
+                           origin);
+    }
+    return 0;
+}
+
 static int set_token(struct ds_consul *consul, const struct ds_config *config,
                      struct ds_error *err)
 {
@@ -112,10 +128,10 @@ static int set_token(struct ds_consul *consul, const struct ds_config *config,
             err->code = DS_E_CONFIG;
             return -1;
         }
-        return 0;
+        return check_token(consul, consul->token_file, err);
     }
     ds_set_str(&consul->token, env("CONSUL_HTTP_TOKEN"));
-    return 0;
+    return check_token(consul, "CONSUL_HTTP_TOKEN", err);
 }
 
 static int set_tls(struct ds_consul *consul, const struct ds_config *config,
