@@ -48,8 +48,8 @@ static int slow_digest(struct ds_consul_auth *auth, const char *credentials,
 
     ds_murmur3_digest(service, strlen(service), salt);
     setting = ds_xasprintf("$6$rounds=20000$%s$", salt);
-    hash = crypt_r(credentials, setting, memory);
-    if (!hash || hash[0] == '*') /* such a long one, or a libcrypt without SHA-512 */
+    hash = crypt_rn(credentials, setting, memory, sizeof(struct crypt_data));
+    if (!hash) /* too long a password, or a libcrypt without SHA-512 */
         return ds_fail_errno(err, "hashing pushgateway's password");
     ds_murmur3_digest(hash, strlen(hash), auth->digest);
     explicit_bzero(memory, sizeof(struct crypt_data));
