@@ -34,7 +34,9 @@ static int take_ring(void *arg, const struct ds_http_response *response,
 {
     struct ds_accord *accord = arg;
     struct ds_accord_ring ring = {0};
+    struct ds_error ignored = DS_ERROR_INIT;
 
+    (void)err; /* an answer is an answer, whatever the key holds */
     if (response->status == 404) {
         accord->news = accord->news || accord->has_ring;
         accord->has_ring = false;
@@ -42,13 +44,13 @@ static int take_ring(void *arg, const struct ds_http_response *response,
         return 0;
     }
     /* ?raw: the body is the value, and the index of the answer is the key's own. */
-    if (ds_accord_ring_parse(&ring, response->body.data, response->body.len, err) < 0)
-        return -1;
-    ds_accord_ring_release(&accord->ring);
-    accord->ring = ring;
-    accord->has_ring = true;
     accord->ring_index = ds_consul_index(response);
     accord->news = true;
+    ds_accord_ring_release(&accord->ring);
+    /* Garbage is no ring; who decides puts one in its place. */
+    accord->has_ring = ds_accord_ring_parse(&ring, response->body.data,
+                                            response->body.len, &ignored) == 0;
+    accord->ring = ring;
     return 0;
 }
 
@@ -155,11 +157,24 @@ static enum ds_accord_role judge_role(const struct ds_accord *accord, int64_t no
                                                       : DS_ACCORD_ALONE;
 }
 
+/* It may do what the old one could not. */
+static void take_new_token(struct ds_accord *accord, int64_t now_ms)
+{
+    unsigned version = ds_consul_token_version(accord->consul);
+
+    if (accord->token_version == version)
+        return;
+    accord->token_version = version;
+    accord->renewal.due_ms = accord->lock.due_ms = accord->publication.due_ms =
+        accord->frontend.due_ms = now_ms;
+}
+
 bool ds_accord_tick(struct ds_accord *accord, int64_t now_ms)
 {
     enum ds_accord_role role;
     bool news;
 
+    take_new_token(accord, now_ms);
     ds_accord_tend_session(accord, now_ms);
     ds_accord_tend_lock(accord, now_ms);
     ds_consul_poll_tick(&accord->lock_poll, now_ms);

@@ -36,6 +36,7 @@ struct ds_accord {
     bool has_wanted;
     char digest[DS_DIGEST_MAX]; /* applied here; "" before the first */
     uint64_t generation;
+    unsigned token_version;
     bool frontend_due;
     enum ds_accord_role role;
     bool news;

@@ -83,7 +83,13 @@ bool ds_consul_refresh_token(struct ds_consul *consul)
     }
     wipe(consul->token);
     consul->token = token;
+    consul->token_version++;
     return true;
+}
+
+unsigned ds_consul_token_version(const struct ds_consul *consul)
+{
+    return consul->token_version;
 }
 
 /* ---- requests ---- */

@@ -10,6 +10,7 @@ struct ds_consul {
     char *unix_socket; /* NULL: TCP */
     char *username, *password;
     char *token, *token_file; /* the file is read again after a 403 */
+    unsigned token_version;
     char *datacenter;
     char *ca_file, *cert_file, *key_file, *tls_server_name;
     bool tls_insecure;

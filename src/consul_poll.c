@@ -14,7 +14,8 @@ enum {
     BACKOFF_MAX_MS = 5000, /* or its return would be noticed too late */
     BACKOFF_LEAST_MS = 50,
     REFUSED_MS = 30000, /* 4xx: our own fault, asking again changes little */
-    BUSY_MS = 15000,    /* 429, 503 */
+    TOKEN_LOOK_MS = 1000,
+    BUSY_MS = 15000, /* 429, 503 */
     BUSY_MAX_MS = 120000,
     ANSWER_EXTRA_MS = 15000, /* a server may hold a request for want of a leader */
 };
@@ -94,9 +95,22 @@ static int64_t not_before_ms(struct ds_consul_poll *poll, int64_t now_ms)
 
 /* ---- asking ---- */
 
+/* Whether the token file has one that was not sent yet; others may have read it. */
+static bool has_new_token(struct ds_consul_poll *poll, int64_t now_ms)
+{
+    poll->look_ms = now_ms + TOKEN_LOOK_MS;
+    ds_ignore(ds_consul_refresh_token(poll->consul));
+    return ds_consul_token_version(poll->consul) != poll->token_version;
+}
+
 static void fail(struct ds_consul_poll *poll, const struct ds_http_response *response,
                  const struct ds_error *err, int64_t now_ms)
 {
+    poll->refused = response->status == 403;
+    if (poll->refused && has_new_token(poll, now_ms)) {
+        poll->due_ms = now_ms;
+        return;
+    }
     if (poll->ok || !poll->tried)
         poll->lost_since_ms = now_ms;
     poll->ok = false;
@@ -105,9 +119,6 @@ static void fail(struct ds_consul_poll *poll, const struct ds_http_response *res
     poll->index = 0;
     poll->failures++;
     poll->due_ms = now_ms + ds_consul_backoff_ms(response, poll->failures);
-    /* A new token in the file may be the cure. */
-    if (response->status == 403 && ds_consul_refresh_token(poll->consul))
-        poll->due_ms = now_ms;
 }
 
 static void advance(struct ds_consul_poll *poll, uint64_t index, int64_t now_ms)
@@ -146,6 +157,7 @@ static void done(void *arg, struct ds_http_response *response)
         return;
     }
     poll->ok = poll->tried = poll->answered = true;
+    poll->refused = false;
     poll->failures = 0;
     advance(poll, index, now_ms);
 }
@@ -167,18 +179,25 @@ static void start(struct ds_consul_poll *poll, int64_t now_ms)
         call.timeout_ms = DS_CONSUL_TIMEOUT_MS;
     call.query = query.len ? query.data : NULL;
     poll->started_ms = now_ms;
+    poll->token_version = ds_consul_token_version(poll->consul);
     poll->transfer = ds_consul_start(poll->consul, poll->loop, &call, done, poll);
 }
 
 void ds_consul_poll_tick(struct ds_consul_poll *poll, int64_t now_ms)
 {
-    if (!poll->transfer && now_ms >= poll->due_ms)
+    if (poll->transfer)
+        return;
+    if (poll->refused && now_ms >= poll->look_ms && has_new_token(poll, now_ms))
+        poll->due_ms = now_ms;
+    if (now_ms >= poll->due_ms)
         start(poll, now_ms);
 }
 
 int64_t ds_consul_poll_next_ms(const struct ds_consul_poll *poll)
 {
-    return poll->transfer ? INT64_MAX : poll->due_ms;
+    if (poll->transfer)
+        return INT64_MAX;
+    return poll->refused && poll->look_ms < poll->due_ms ? poll->look_ms : poll->due_ms;
 }
 
 void ds_consul_poll_again(struct ds_consul_poll *poll, int64_t now_ms)

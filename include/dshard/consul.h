@@ -42,6 +42,8 @@ const char *ds_consul_url(const struct ds_consul *consul); /* borrowed: "http://
 
 /* Reads the token file again; true when the token is another one now. */
 bool ds_consul_refresh_token(struct ds_consul *consul);
+/* Another one with each token that was read. */
+unsigned ds_consul_token_version(const struct ds_consul *consul);
 
 struct ds_consul_call {
     const char *method; /* NULL: GET */

@@ -41,8 +41,11 @@ struct ds_consul_poll {
     bool answered;                           /* at least once, good */
     bool tried;                              /* at least once, good or not */
     bool ok;                                 /* the last answer was good */
-    int64_t lost_since_ms;                   /* not ok: since when */
-    struct ds_error err;                     /* not ok: why */
+    bool refused;           /* the last answer was a 403: a new token may be the cure */
+    unsigned token_version; /* the one that was sent last */
+    int64_t look_ms;        /* refused: when to look for another token */
+    int64_t lost_since_ms;  /* not ok: since when */
+    struct ds_error err;    /* not ok: why */
 };
 
 void ds_consul_poll_init(struct ds_consul_poll *poll, struct ds_consul *consul,
