@@ -268,10 +268,9 @@ static void finish(struct ds_http_transfer *transfer, CURLcode code)
 static size_t reap(struct ds_http_loop *loop)
 {
     size_t n = 0;
-    CURLMsg *message;
     int left;
 
-    while ((message = curl_multi_info_read(loop->multi, &left))) {
+    for (CURLMsg *message; (message = curl_multi_info_read(loop->multi, &left));) {
         struct ds_http_transfer *transfer = NULL;
 
         if (message->msg != CURLMSG_DONE)
@@ -289,8 +288,7 @@ void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
     struct curl_waitfd waits[FDS_MAX];
     int running;
 
-    if (n_fds > FDS_MAX)
-        n_fds = FDS_MAX;
+    n_fds = n_fds > FDS_MAX ? FDS_MAX : n_fds;
     for (size_t i = 0; i < n_fds; i++)
         waits[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
     /* Gives new transfers their first step, so that there is something to poll for.  On a

@@ -126,8 +126,8 @@ struct ds_registry *ds_registry_local_new(const struct ds_config *config,
 /* Consul's agents are the registry; the marks of who is out are in its KV store.  config
    must outlive it.  timeout_ms: until Consul's catalog shows what an agent has done. */
 struct ds_registry *ds_registry_consul_new(const struct ds_config *config,
-                                           int64_t timeout_ms,
-                                           struct ds_error *err) DS_NODISCARD;
+                                           int64_t timeout_ms, struct ds_error *err)
+    DS_NODISCARD;
 
 /* The registry that the configuration asks for. */
 struct ds_registry *ds_registry_new(const struct ds_config *config, int64_t timeout_ms,
