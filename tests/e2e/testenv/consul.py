@@ -382,10 +382,12 @@ class ConsulCluster:
         self.clients = [env.add(Consul(env.dir, "client", f"c{i + 1}", host, ports,
                                        join=hosts[:servers], **options))
                         for i, host in enumerate(hosts[servers:])]
-        for agent in self.agents:
-            agent.start(wait=False)
-        for agent in self.agents:
-            agent.wait_ready(40)
+        # Clients after their servers: one that finds none at first syncs 15 to 30 s later.
+        for agents in (self.servers, self.clients):
+            for agent in agents:
+                agent.start(wait=False)
+            for agent in agents:
+                agent.wait_ready(40)
 
     @property
     def agents(self):
