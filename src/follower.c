@@ -329,9 +329,9 @@ void ds_follower_sync(struct ds_follower *follower)
 
     if (news == DS_KEEPER_SAME)
         return;
-    follower->dirty = true;
+    follower->dirty = follower->urgent = true;
     if (news == DS_KEEPER_INTENT) {
-        follower->operator_act = follower->urgent = true;
+        follower->operator_act = true;
         ds_follower_track(follower);
     }
 }

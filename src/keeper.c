@@ -84,14 +84,18 @@ static int read_file(struct ds_keeper *keeper, struct ds_state *state,
     return 0;
 }
 
-static void set_aside(const struct ds_keeper *keeper, const struct ds_error *why)
+static void set_aside(struct ds_keeper *keeper, const struct ds_error *why)
 {
     DS_AUTO(str) char *bad = ds_xasprintf("%s.bad", keeper->path);
+    bool was_stuck = keeper->stuck;
 
-    if (rename(keeper->path, bad) == 0)
+    /* A file does not take the place of a directory, nor the reverse. */
+    keeper->stuck = rename(keeper->path, bad) < 0 &&
+                    (remove(bad) < 0 || rename(keeper->path, bad) < 0);
+    if (!keeper->stuck)
         ds_log(DS_LOG_ERROR, "bad state file set aside", "why", why->text, "as", bad,
                NULL);
-    else
+    else if (!was_stuck)
         ds_log(DS_LOG_ERROR, "bad state file cannot be set aside", "why", why->text,
                "error", strerror(errno), NULL);
 }
@@ -168,7 +172,7 @@ enum ds_keeper_news ds_keeper_sync(struct ds_keeper *keeper)
 {
     struct ds_error why = DS_ERROR_INIT;
     DS_AUTO(state) struct ds_state theirs = {0};
-    bool changed;
+    bool changed, foreign;
 
     if (!ds_keeper_is_behind(keeper))
         return DS_KEEPER_SAME;
@@ -180,9 +184,12 @@ enum ds_keeper_news ds_keeper_sync(struct ds_keeper *keeper)
     changed = drop_unlisted(&keeper->state, &theirs);
     for (size_t i = 0; i < theirs.n_servers; i++)
         changed = take_intent(&keeper->state, &theirs.servers[i]) || changed;
+    foreign = strcmp(theirs.digest, keeper->state.digest) != 0;
     if (theirs.generation > keeper->state.generation)
         ds_state_take_ring(&keeper->state, &theirs); /* a command has changed it */
-    return changed ? DS_KEEPER_INTENT : DS_KEEPER_SAME;
+    if (changed)
+        return DS_KEEPER_INTENT;
+    return foreign ? DS_KEEPER_LOST : DS_KEEPER_SAME; /* such as a restored backup */
 }
 
 int ds_keeper_lock(struct ds_keeper *keeper, int64_t timeout_ms, struct ds_error *err)
@@ -204,6 +211,7 @@ int ds_keeper_save(struct ds_keeper *keeper, struct ds_error *err)
     keeper->fd = open(keeper->path, O_RDONLY | O_CLOEXEC);
     if (keeper->fd < 0 || ds_file_id_of_fd(keeper->fd, &keeper->id) < 0)
         return ds_fail_errno(err, "cannot read back '%s'", keeper->path);
+    keeper->stuck = false;
     return 0;
 }
 

@@ -26,13 +26,14 @@ struct ds_keeper {
     struct ds_file_lock alive; /* of PATH's watch, as long as a watch runs */
     int fd;                    /* the file that was read, so that its inode stays taken */
     struct ds_file_id id;      /* of fd */
+    bool stuck;                /* a bad file cannot be set aside: said once */
 };
 
 /* What ds_keeper_sync() found. */
 enum ds_keeper_news {
     DS_KEEPER_SAME,   /* nothing that matters here */
     DS_KEEPER_INTENT, /* an operator's act: intents, weights or servers changed */
-    DS_KEEPER_LOST,   /* the file is gone or bad: write it again */
+    DS_KEEPER_LOST,   /* it is gone, bad, or has a ring of its own: write it again */
 };
 
 void ds_keeper_init(struct ds_keeper *keeper, const char *path);
