@@ -62,11 +62,6 @@ static int is_canonical(const char *address, struct ds_error *err)
     return 0;
 }
 
-static int unpack_failed(const json_error_t *json_err, struct ds_error *err)
-{
-    return ds_fail(err, DS_E_FORMAT, "%s", json_err->text);
-}
-
 static int parse_flaps(const json_t *flaps, struct ds_health *health,
                        struct ds_error *err)
 {
@@ -92,15 +87,14 @@ static int parse_server(json_t *json, struct ds_standing *out, struct ds_error *
 {
     const char *address, *intent, *health, *why;
     json_int_t weight, since, hold_until;
-    json_error_t json_err;
     json_t *flaps;
     int member;
 
-    if (json_unpack_ex(json, &json_err, JSON_STRICT, "{ss,sI,ss,ss,sb,sI,sI,so,ss}",
-                       "address", &address, "weight", &weight, "intent", &intent,
-                       "health", &health, "member", &member, "since", &since,
-                       "hold_until", &hold_until, "flaps", &flaps, "why", &why) < 0)
-        return unpack_failed(&json_err, err);
+    if (ds_state_unpack(json, DS_STATE_SERVER, err, "{ss,sI,ss,ss,sb,sI,sI,so,ss}",
+                        "address", &address, "weight", &weight, "intent", &intent,
+                        "health", &health, "member", &member, "since", &since,
+                        "hold_until", &hold_until, "flaps", &flaps, "why", &why) < 0)
+        return -1;
     if (is_canonical(address, err) < 0 ||
         in_range(weight, "weight", 1, DS_WEIGHT_MAX, err) < 0 ||
         is_time(since, "since", err) < 0 || is_time(hold_until, "hold_until", err) < 0 ||
@@ -110,6 +104,9 @@ static int parse_server(json_t *json, struct ds_standing *out, struct ds_error *
         return bad_word("intent", intent, err);
     if (ds_health_parse(health, &out->health.state) < 0)
         return bad_word("health", health, err);
+    if (hold_until && out->health.state != DS_HEALTH_HELD)
+        return ds_fail(err, DS_E_FORMAT, "\"hold_until\" is set and \"health\" is '%s'",
+                       health);
     memcpy(out->server.address, address, strlen(address) + 1);
     memcpy(out->health.why, why, strlen(why) + 1);
     out->server.weight = (unsigned)weight;
@@ -132,6 +129,9 @@ static int parse_servers(const json_t *list, struct ds_state *state, struct ds_e
     for (size_t i = 0; i < n; i++) {
         if (parse_server(json_array_get(list, i), &state->servers[i], err) < 0)
             return ds_wrap(err, "\"servers\"[%zu]", i);
+        if (state->servers[i].member && !state->generation)
+            return ds_fail(err, DS_E_FORMAT,
+                           "\"servers\"[%zu] is a member, but \"generation\" is 0", i);
         if (i && ds_standing_compare(&state->servers[i - 1], &state->servers[i]) >= 0)
             return ds_fail(err, DS_E_FORMAT,
                            "\"servers\"[%zu]: '%s' is there twice or not in order", i,
@@ -166,13 +166,12 @@ static int parse_change(json_t *json, struct ds_change *out, struct ds_error *er
 {
     json_int_t at, generation, moved;
     json_t *added, *removed;
-    json_error_t json_err;
     const char *cause;
 
-    if (json_unpack_ex(json, &json_err, JSON_STRICT, "{sI,ss,sI,sI,so,so}", "at", &at,
-                       "cause", &cause, "generation", &generation, "moved_ppm", &moved,
-                       "added", &added, "removed", &removed) < 0)
-        return unpack_failed(&json_err, err);
+    if (ds_state_unpack(json, DS_STATE_CHANGE, err, "{sI,ss,sI,sI,so,so}", "at", &at,
+                        "cause", &cause, "generation", &generation, "moved_ppm", &moved,
+                        "added", &added, "removed", &removed) < 0)
+        return -1;
     if (is_time(at, "at", err) < 0 ||
         in_range(generation, "generation", 1, TIME_MAX_MS, err) < 0 ||
         in_range(moved, "moved_ppm", 0, 1000000, err) < 0)
@@ -204,15 +203,14 @@ static int parse_history(const json_t *list, struct ds_state *state, struct ds_e
 
 static int parse_frozen(json_t *json, struct ds_state *state, struct ds_error *err)
 {
-    json_error_t json_err;
     json_int_t since;
     const char *reason;
 
     if (json_is_null(json))
         return 0;
-    if (json_unpack_ex(json, &json_err, JSON_STRICT, "{ss,sI}", "reason", &reason,
-                       "since", &since) < 0)
-        return unpack_failed(&json_err, err);
+    if (ds_state_unpack(json, DS_STATE_FROZEN, err, "{ss,sI}", "reason", &reason, "since",
+                        &since) < 0)
+        return -1;
     if (is_time(since, "since", err) < 0 || is_short(reason, "reason", TEXT_MAX, err) < 0)
         return -1;
     state->frozen_reason = ds_xstrdup(reason);
@@ -223,14 +221,13 @@ static int parse_frozen(json_t *json, struct ds_state *state, struct ds_error *e
 static int parse_operation(json_t *json, struct ds_state *state, struct ds_error *err)
 {
     const char *kind, *step, *by;
-    json_error_t json_err;
     json_int_t since;
 
     if (json_is_null(json))
         return 0;
-    if (json_unpack_ex(json, &json_err, JSON_STRICT, "{ss,ss,ss,sI}", "kind", &kind,
-                       "step", &step, "by", &by, "since", &since) < 0)
-        return unpack_failed(&json_err, err);
+    if (ds_state_unpack(json, DS_STATE_OPERATION, err, "{ss,ss,ss,sI}", "kind", &kind,
+                        "step", &step, "by", &by, "since", &since) < 0)
+        return -1;
     if (is_time(since, "since", err) < 0 || is_short(kind, "kind", TEXT_MAX, err) < 0 ||
         is_short(step, "step", TEXT_MAX, err) < 0 ||
         is_short(by, "by", TEXT_MAX, err) < 0)
@@ -302,16 +299,15 @@ static int parse_root(json_t *root, struct ds_state *state, struct ds_error *err
     json_t *frozen, *history, *operation, *servers;
     json_int_t format, checked_at, generation, replicas, written_at;
     const char *digest, *prefix, *scheme, *source, *written_by;
-    json_error_t json_err;
 
-    if (json_unpack_ex(root, &json_err, JSON_STRICT,
-                       "{sI,sI,ss,so,sI,so,so,sI,ss,ss,so,ss,sI,ss}", "format", &format,
-                       "checked_at", &checked_at, "digest", &digest, "frozen", &frozen,
-                       "generation", &generation, "history", &history, "operation",
-                       &operation, "replicas", &replicas, "route_prefix", &prefix,
-                       "scheme", &scheme, "servers", &servers, "source", &source,
-                       "written_at", &written_at, "written_by", &written_by) < 0)
-        return unpack_failed(&json_err, err);
+    if (ds_state_unpack(root, DS_STATE_ROOT, err,
+                        "{sI,sI,ss,so,sI,so,so,sI,ss,ss,so,ss,sI,ss}", "format", &format,
+                        "checked_at", &checked_at, "digest", &digest, "frozen", &frozen,
+                        "generation", &generation, "history", &history, "operation",
+                        &operation, "replicas", &replicas, "route_prefix", &prefix,
+                        "scheme", &scheme, "servers", &servers, "source", &source,
+                        "written_at", &written_at, "written_by", &written_by) < 0)
+        return -1;
     if (is_time(checked_at, "checked_at", err) < 0 ||
         is_time(written_at, "written_at", err) < 0 ||
         in_range(generation, "generation", 0, TIME_MAX_MS, err) < 0 ||
