@@ -72,6 +72,7 @@ static int read_file(struct ds_keeper *keeper, struct ds_state *state,
 
     ds_auto_fd(&keeper->fd);
     keeper->fd = -1;
+    keeper->unsure = false;
     if (fd < 0)
         return ds_fail_errno(err, "cannot open '%s'", keeper->path);
     if (ds_file_id_of_fd(fd, &keeper->id) < 0)
@@ -125,6 +126,8 @@ bool ds_keeper_is_behind(const struct ds_keeper *keeper)
 {
     struct ds_file_id id;
 
+    if (keeper->unsure)
+        return true;
     if (ds_file_id_of_path(keeper->path, &id) < 0)
         return keeper->fd >= 0;
     return keeper->fd < 0 || !ds_file_id_equal(&id, &keeper->id);
@@ -202,15 +205,34 @@ void ds_keeper_unlock(struct ds_keeper *keeper)
     ds_file_unlock(&keeper->lock);
 }
 
+/* What lies there need not be what was written: not everybody takes the lock.  Then the
+   next sync has to look at it. */
+static void read_back(struct ds_keeper *keeper)
+{
+    DS_AUTO(buf) struct ds_buf written = DS_BUF_INIT(DS_STATE_BYTES_MAX);
+    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
+    DS_AUTO(fd) int fd = open(keeper->path, O_RDONLY | O_CLOEXEC);
+    struct ds_error ignored = DS_ERROR_INIT;
+
+    ds_auto_fd(&keeper->fd);
+    keeper->fd = -1;
+    keeper->unsure = true;
+    if (fd < 0 || ds_file_id_of_fd(fd, &keeper->id) < 0 ||
+        ds_file_read_fd(&text, fd, keeper->path, &ignored) < 0)
+        return;
+    ds_state_format(&keeper->state, &written);
+    if (text.len != written.len || memcmp(text.data, written.data, text.len) != 0)
+        return;
+    keeper->fd = ds_steal_fd(&fd);
+    keeper->unsure = false;
+}
+
 int ds_keeper_save(struct ds_keeper *keeper, struct ds_error *err)
 {
     ds_state_stamp(&keeper->state, ds_clock_wall_ms());
     if (ds_state_save(&keeper->state, keeper->path, err) < 0)
         return -1;
-    ds_auto_fd(&keeper->fd);
-    keeper->fd = open(keeper->path, O_RDONLY | O_CLOEXEC);
-    if (keeper->fd < 0 || ds_file_id_of_fd(keeper->fd, &keeper->id) < 0)
-        return ds_fail_errno(err, "cannot read back '%s'", keeper->path);
+    read_back(keeper);
     keeper->stuck = false;
     return 0;
 }

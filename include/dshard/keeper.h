@@ -26,6 +26,7 @@ struct ds_keeper {
     struct ds_file_lock alive; /* of PATH's watch, as long as a watch runs */
     int fd;                    /* the file that was read, so that its inode stays taken */
     struct ds_file_id id;      /* of fd */
+    bool unsure;               /* somebody may have replaced it right after a write */
     bool stuck;                /* a bad file cannot be set aside: said once */
 };
 
