@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state file under attack while `watch` and `dshard-fcgi` live on it."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -10,6 +11,9 @@ import pytest
 from testenv import wait_until
 from testenv.front import Asker, Front
 from testenv.state import checksum, dump
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def addresses(gateways):
@@ -51,19 +55,30 @@ def remove(path):
         os.unlink(path)
 
 
+def exchange(path, side):
+    """Swaps the two in one step, whatever they are; what was at path is gone."""
+    here, flag = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if os.path.lexists(path):
+        assert _libc.renameat2(here, side.encode(), here, path.encode(), flag) == 0
+        remove(side)
+    else:
+        os.rename(side, path)
+
+
 def to_directory(path):
-    remove(path)
-    os.mkdir(path)
+    os.mkdir(f"{path}.side")
+    exchange(path, f"{path}.side")
 
 
 def to_full_directory(path):
-    to_directory(path)
-    in_place(os.path.join(path, "file"), b"x")
+    os.mkdir(f"{path}.side")
+    in_place(f"{path}.side/file", b"x")
+    exchange(path, f"{path}.side")
 
 
 def to_dangling_link(path):
-    os.unlink(path)
-    os.symlink("nowhere", path)
+    os.symlink("nowhere", f"{path}.side")
+    os.rename(f"{path}.side", path)
 
 
 HARM = {
@@ -223,9 +238,11 @@ def test_the_handler_answers_503_until_there_is_a_good_file(env):
 
     assert_503()
     for harm in ("garbage", "newer format", "directory", "cut in place"):
-        env.state().write(addresses(gateways))
-        HARM[harm](config.state_file)
-        wait_until(lambda: front.fcgi.log().count("cannot be used"), 2, "the log line")
+        env.state("side.json").write(addresses(gateways))
+        HARM[harm](env.path("side.json"))
+        seen = front.fcgi.log().count("cannot be used")
+        os.rename(env.path("side.json"), config.state_file)
+        wait_until(lambda: front.fcgi.log().count("cannot be used") > seen, 2, "the log")
         assert_503()
         remove(config.state_file)
     env.state().write(addresses(gateways))
