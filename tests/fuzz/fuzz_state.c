@@ -64,7 +64,7 @@ static void check_state(const struct ds_state *state)
     check(!n || state->generation, "there are members and never was a ring");
     check_servers(state);
     ring = ds_state_ring(state);
-    check((n > 0) == (ring != NULL), "the members make no ring");
+    check((members != NULL) == (ring != NULL), "the members make no ring");
 }
 
 static void check_again(const struct ds_state *state)
