@@ -395,6 +395,7 @@ def cgi(state, method, target, **environ):
     done = run(environ={"DSHARD_STATE": state, "REQUEST_METHOD": method,
                         "REQUEST_URI": target, "GATEWAY_INTERFACE": "CGI/1.1", **environ})
     assert done.returncode == 0, done.stderr
+    assert "level=info" not in done.stderr
     top, body = done.stdout.split("\n\n", 1)
     return dict(line.split(": ", 1) for line in top.splitlines()), body
 
