@@ -29,10 +29,10 @@ class Front:
     def request(self, method, target, body=None, headers=(), timeout=30):
         return RawHTTP.once(self.address, method, target, body, headers, timeout)
 
-    def push(self, method, target, body=b"m 1\n"):
+    def push(self, method, target, body=b"m 1\n", *more):
         """A push by curl, which follows redirects and sends the target as it is; the status."""
         done = subprocess.run(
-            ["curl", "-sS", "-L", "--path-as-is", "-o", "/dev/null", "-w", "%{http_code}",
+            ["curl", "-sS", *more, "-L", "--path-as-is", "-o", "/dev/null", "-w", "%{http_code}",
              "-X", method, *([] if method == "DELETE" else ["--data-binary", "@-"]),
              f"http://{self.address}{target}"], input=body, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, check=True, timeout=30)

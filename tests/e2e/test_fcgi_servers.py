@@ -167,6 +167,14 @@ def test_large_and_compressed_bodies_arrive_whole(env, fleet, kind):
         assert "zipped" in owner.groups_raw()[0]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_chunked_push_arrives(env, fleet, kind):
+    front = front_of(env, fleet, kind)
+    assert front.push("PUT", "/metrics/job/chunked", b"m 1\n",
+                      "-H", "Transfer-Encoding: chunked") == 200
+    assert fleet.where({"job": "chunked"}) == [fleet.owner(b"/metrics/job/chunked")]
+
+
 @pytest.mark.parametrize("kind", ["nginx proxy", "nginx redirect", "lighttpd"])
 def test_the_longest_paths_are_not_cut(env, fleet, kind):
     front = front_of(env, fleet, kind)
