@@ -42,7 +42,7 @@ int ds_follower_configure(struct ds_follower *follower, const struct ds_config *
         follower->feed->ops->free(follower->feed);
     follower->feed = feed;
     follower->config = config;
-    follower->dirty = true;
+    follower->dirty = follower->reconfigured = true;
     follower->health = (struct ds_health_config){
         .rise = config->health_check.rise,
         .fall = config->health_check.fall,
@@ -73,6 +73,15 @@ void ds_follower_track(struct ds_follower *follower)
     follower->feed->ops->track(follower->feed, servers, n, ds_clock_mono_ms());
 }
 
+/* Weights only once: later ones are an operator's, by a command. */
+static bool take_config(struct ds_follower *follower)
+{
+    if (!follower->reconfigured)
+        return ds_keeper_add_configured(&follower->keeper, follower->config);
+    follower->reconfigured = false;
+    return ds_keeper_configure(&follower->keeper, follower->config);
+}
+
 void ds_follower_begin(struct ds_follower *follower)
 {
     const struct ds_state *state = &follower->keeper.state;
@@ -81,7 +90,7 @@ void ds_follower_begin(struct ds_follower *follower)
 
     ds_roster_init(&follower->roster, members, n, state->frozen_reason != NULL,
                    ds_follower_now_ms(follower));
-    ds_keeper_configure(&follower->keeper, follower->config);
+    take_config(follower);
     ds_follower_track(follower);
 }
 
@@ -289,7 +298,7 @@ static int write_state(struct ds_follower *follower, struct ds_error *err)
     if (ds_keeper_lock(keeper, LOCK_WAIT_MS, err) < 0)
         return -1;
     ds_follower_sync(follower);
-    if (ds_keeper_configure(keeper, follower->config))
+    if (take_config(follower))
         ds_follower_track(follower);
     rc = decide(follower, err);
     if (rc > 0) {

@@ -237,18 +237,31 @@ int ds_keeper_save(struct ds_keeper *keeper, struct ds_error *err)
     return 0;
 }
 
+bool ds_keeper_add_configured(struct ds_keeper *keeper, const struct ds_config *config)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < config->pushgateway.n_servers; i++) {
+        const struct ds_server *server = &config->pushgateway.servers[i];
+
+        if (ds_state_find(&keeper->state, server->address))
+            continue;
+        ds_state_add(&keeper->state, server->address, server->weight);
+        changed = true;
+    }
+    return changed;
+}
+
 bool ds_keeper_configure(struct ds_keeper *keeper, const struct ds_config *config)
 {
     struct ds_state *state = &keeper->state;
-    bool changed = false;
+    bool changed = ds_keeper_add_configured(keeper, config);
 
     for (size_t i = 0; i < config->pushgateway.n_servers; i++) {
         const struct ds_server *server = &config->pushgateway.servers[i];
         struct ds_standing *standing = ds_state_find(state, server->address);
 
-        changed = changed || !standing || standing->server.weight != server->weight;
-        if (!standing)
-            standing = ds_state_add(state, server->address, server->weight);
+        changed = changed || standing->server.weight != server->weight;
         standing->server.weight = server->weight;
     }
     if (strcmp(state->scheme, config->pushgateway.scheme) != 0 ||

@@ -28,6 +28,7 @@ struct ds_follower {
     bool dirty;                         /* something is worth a write */
     bool urgent;                        /* it does not wait for others to join it */
     bool operator_act;                  /* an operator caused it */
+    bool reconfigured;                  /* the state has not taken config over yet */
     bool published;                     /* a ring has been written */
     bool write_failed;
     struct ds_error write_error;

@@ -64,7 +64,10 @@ void ds_keeper_unlock(struct ds_keeper *keeper);
 int ds_keeper_save(struct ds_keeper *keeper, struct ds_error *err) DS_NODISCARD;
 
 /* Takes over what the configuration says: servers never seen before, weights, scheme,
-   prefix, source.  True when something changed. */
+   prefix, source.  Once for each configuration: a weight that a command gives later is
+   not to be undone.  True when something changed. */
 bool ds_keeper_configure(struct ds_keeper *keeper, const struct ds_config *config);
+/* Of that, only the servers never seen before; each time before a ring is decided. */
+bool ds_keeper_add_configured(struct ds_keeper *keeper, const struct ds_config *config);
 
 #endif
