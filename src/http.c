@@ -370,20 +370,11 @@ char *ds_http_header(const struct ds_http_response *response, const char *name)
 int ds_http_fail_status(const struct ds_http_request *request,
                         const struct ds_http_response *response, struct ds_error *err)
 {
-    DS_AUTO(buf) struct ds_buf words = DS_BUF_INIT(WORDS_MAX * 5);
-    size_t len = strcspn(response->body.data, "\r\n");
+    char words[WORDS_MAX];
 
-    for (size_t i = 0; i < len && i < WORDS_MAX;) {
-        size_t n = ds_utf8_len(response->body.data + i, len - i);
-        unsigned char c = (unsigned char)response->body.data[i];
-
-        if (!n || c < ' ' || c == 0x7F)
-            ds_buf_addc(&words, '?');
-        else
-            ds_buf_add(&words, response->body.data + i, n);
-        i += n ? n : 1;
-    }
+    ds_utf8_clean(words, sizeof words, response->body.data,
+                  strcspn(response->body.data, "\r\n"));
     return ds_fail(err, DS_E_PEER, "%s %s: %d%s%s",
                    request->method ? request->method : "GET", request->url,
-                   response->status, words.len ? ": " : "", words.data);
+                   response->status, words[0] ? ": " : "", words);
 }

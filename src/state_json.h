@@ -13,6 +13,11 @@
 /* Over the compact dump with sorted keys; root has no "checksum". */
 void ds_state_checksum(const json_t *root, char out[DS_DIGEST_MAX]);
 
+/* A state file's text as an object of a format that is known; new.  NULL with DS_E_FORMAT
+   or DS_E_NEWER otherwise. */
+json_t *ds_state_text_to_json(const char *text, size_t len, struct ds_error *err)
+    DS_NODISCARD;
+
 /* What is in a state file. */
 enum ds_state_object {
     DS_STATE_ROOT,

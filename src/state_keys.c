@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state_keys.c - which keys the objects of the state file have, and of what type; whoever
- * finds his file refused is told the key.
+ * state_keys.c - from the state file's text to JSON whose objects have the keys and types
+ * that they should have; whoever finds his file refused is told the key.
  */
 #include "dshard/error.h"
+#include "dshard/state.h"
+#include "dshard/utf8.h"
 #include "state_json.h"
 
 #include <assert.h>
+
+enum { NAME_SHOWN = 40 };
 
 struct key {
     const char *name;
@@ -102,8 +106,12 @@ static int check_keys(json_t *json, enum ds_state_object object, struct ds_error
 
         while (i < n && strcmp(keys[i].name, name) != 0)
             i++;
-        if (i == n)
-            return ds_fail(err, DS_E_FORMAT, "\"%.40s\" is no key of it", name);
+        if (i == n) {
+            char shown[NAME_SHOWN];
+
+            ds_utf8_clean(shown, sizeof shown, name, strlen(name));
+            return ds_fail(err, DS_E_FORMAT, "\"%s\" is no key of it", shown);
+        }
     }
     return 0;
 }
@@ -121,4 +129,44 @@ int ds_state_unpack(json_t *json, enum ds_state_object object, struct ds_error *
     va_end(ap);
     assert(rc == 0); /* the types are right */
     return 0;
+}
+
+/* Newer formats may differ in anything but this key, so it is looked at first. */
+static int check_format(const json_t *root, struct ds_error *err)
+{
+    const json_t *format = json_object_get(root, "format");
+
+    if (!json_is_object(root))
+        return ds_fail(err, DS_E_FORMAT, "it is no JSON object");
+    if (!json_is_integer(format))
+        return ds_fail(err, DS_E_FORMAT, "\"format\" is missing or no whole number");
+    if (json_integer_value(format) > DS_STATE_FORMAT)
+        return ds_fail(err, DS_E_NEWER,
+                       "format %" JSON_INTEGER_FORMAT
+                       " is newer than this dshard, which knows %d",
+                       json_integer_value(format), DS_STATE_FORMAT);
+    if (json_integer_value(format) < DS_STATE_FORMAT)
+        return ds_fail(err, DS_E_FORMAT, "\"format\" is %" JSON_INTEGER_FORMAT,
+                       json_integer_value(format));
+    return 0;
+}
+
+json_t *ds_state_text_to_json(const char *text, size_t len, struct ds_error *err)
+{
+    DS_AUTO(json) json_t *root = NULL;
+    json_error_t why;
+
+    if (!len) {
+        ds_fail(err, DS_E_FORMAT, "it is empty");
+        return NULL;
+    }
+    root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    if (!root) {
+        char words[JSON_ERROR_TEXT_LENGTH]; /* they may quote what they stumbled over */
+
+        ds_utf8_clean(words, sizeof words, why.text, strlen(why.text));
+        ds_fail(err, DS_E_FORMAT, "line %d, column %d: %s", why.line, why.column, words);
+        return NULL;
+    }
+    return check_format(root, err) < 0 ? NULL : ds_steal(&root);
 }

@@ -4,13 +4,14 @@
  * be there and no other, every value is checked, and what contradicts another is refused.
  */
 #include "dshard/state.h"
+#include "dshard/utf8.h"
 #include "state_json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TEXT_MAX = 1024 }; /* bytes of a reason, a step, a name */
+enum { TEXT_MAX = 1024, WORD_SHOWN = 40 }; /* bytes of a reason, a step, a name */
 static const int64_t TIME_MAX_MS = INT64_C(1) << 53; /* what JSON numbers hold exactly */
 
 /* ---- checks of single values ---- */
@@ -45,8 +46,11 @@ static int is_short(const char *text, const char *key, size_t max, struct ds_err
 
 static int bad_word(const char *key, const char *value, struct ds_error *err)
 {
-    return ds_fail(err, DS_E_FORMAT, "\"%s\" is '%.40s', which is none of its values",
-                   key, value);
+    char shown[WORD_SHOWN];
+
+    ds_utf8_clean(shown, sizeof shown, value, strlen(value));
+    return ds_fail(err, DS_E_FORMAT, "\"%s\" is '%s', which is none of its values", key,
+                   shown);
 }
 
 static int is_canonical(const char *address, struct ds_error *err)
@@ -287,10 +291,13 @@ static int check_digest(const struct ds_state *state, const char *digest,
     DS_AUTO(ptr) void *members = ds_state_members(state, &n);
 
     ds_ring_digest(members, n, state->replicas, computed);
-    if (strcmp(computed, digest) != 0)
-        return ds_fail(err, DS_E_FORMAT,
-                       "\"digest\" is '%.16s', but its members give '%s'", digest,
-                       computed);
+    if (strcmp(computed, digest) != 0) {
+        char shown[WORD_SHOWN];
+
+        ds_utf8_clean(shown, sizeof shown, digest, strlen(digest));
+        return ds_fail(err, DS_E_FORMAT, "\"digest\" is '%s', but its members give '%s'",
+                       shown, computed);
+    }
     return 0;
 }
 
@@ -337,26 +344,6 @@ static int parse_root(json_t *root, struct ds_state *state, struct ds_error *err
 
 /* ---- whole files ---- */
 
-/* Newer formats may differ in anything but this key, so it is looked at first. */
-static int check_format(const json_t *root, struct ds_error *err)
-{
-    const json_t *format = json_object_get(root, "format");
-
-    if (!json_is_object(root))
-        return ds_fail(err, DS_E_FORMAT, "it is no JSON object");
-    if (!json_is_integer(format))
-        return ds_fail(err, DS_E_FORMAT, "\"format\" is missing or no whole number");
-    if (json_integer_value(format) > DS_STATE_FORMAT)
-        return ds_fail(err, DS_E_NEWER,
-                       "format %" JSON_INTEGER_FORMAT
-                       " is newer than this dshard, which knows %d",
-                       json_integer_value(format), DS_STATE_FORMAT);
-    if (json_integer_value(format) < DS_STATE_FORMAT)
-        return ds_fail(err, DS_E_FORMAT, "\"format\" is %" JSON_INTEGER_FORMAT,
-                       json_integer_value(format));
-    return 0;
-}
-
 /* Takes "checksum" out of root. */
 static int check_checksum(json_t *root, struct ds_error *err)
 {
@@ -377,17 +364,12 @@ int ds_state_parse(struct ds_state *state, const char *text, size_t len,
                    struct ds_error *err)
 {
     DS_AUTO(json) json_t *root = NULL;
-    json_error_t json_err;
 
     ds_state_init(state);
-    if (!len)
-        return ds_fail(err, DS_E_FORMAT, "it is empty");
-    root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &json_err);
+    root = ds_state_text_to_json(text, len, err);
     if (!root)
-        return ds_fail(err, DS_E_FORMAT, "line %d, column %d: %s", json_err.line,
-                       json_err.column, json_err.text);
-    if (check_format(root, err) < 0 || check_checksum(root, err) < 0 ||
-        parse_root(root, state, err) < 0) {
+        return -1;
+    if (check_checksum(root, err) < 0 || parse_root(root, state, err) < 0) {
         ds_state_release(state);
         ds_state_init(state);
         return -1;

@@ -28,6 +28,8 @@ static void check_refusal(const struct ds_state *state, const struct ds_error *e
     check(err->code == DS_E_FORMAT || err->code == DS_E_NEWER,
           "a refusal has another code");
     check(ds_utf8_is_valid(err->text, strlen(err->text)), "a reason is not UTF-8");
+    for (const char *c = err->text; *c; c++)
+        check((unsigned char)*c >= ' ' && *c != 0x7F, "a reason has a control character");
     check(!state->n_servers && !state->n_history && !state->frozen_reason &&
               !state->operation_kind && !state->generation,
           "something is left of a state that was refused");
