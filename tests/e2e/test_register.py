@@ -140,7 +140,7 @@ def test_it_leaves_the_ring_of_the_handler_within_moments(env, gateways, config,
     name = gateways[2].address
     path = front.path_of(name)
     env.dshard("deregister", name, config=config).ok()
-    assert front.time_until_moved(path, 2) < 0.3 * SLOW
+    assert front.time_until_moved(path, name, 2 * SLOW) < 0.3 * SLOW
     assert name not in front.get("/sd").text
 
 
