@@ -102,6 +102,14 @@ def test_a_weight_changed_by_register_counts_under_a_watch(env, gateways, config
     assert env.state().load()["generation"] == before["generation"] + 1
 
 
+def test_the_weight_of_a_configured_server_is_the_configuration_s(env, gateways, config):
+    env.dshard("register", config=config).ok()
+    before = env.state().load()
+    result = env.dshard("register", f"{gateways[0].address}=4", config=config)
+    assert result.rc == 2 and config.path in result.stderr, result
+    assert env.state().load() == before
+
+
 def test_registered_by_hand_survives_a_restart_of_watch(env, gateways, config, watch):
     extra = env.pushgateway()
     env.dshard("register", extra.address, config=config).ok()
