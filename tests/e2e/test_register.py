@@ -2,6 +2,7 @@
 """`register` and `deregister` together with a watch, and what stays of them.  What the
 commands do by themselves is in test_cli_register.py."""
 
+import concurrent.futures
 import os
 import time
 
@@ -238,3 +239,16 @@ def test_the_first_register_and_the_first_watch_at_once(env, gateways, config):
     await_members(env, gateways)
     first.wait_ready()
     assert first.running and len(env.state().load()["history"]) <= 2
+
+
+def test_a_watch_that_starts_while_register_settles_waits_for_it(env, gateways, config):
+    """It may not end with 75: systemd would give up after five attempts."""
+    gateways[2].pause()  # so that settling takes two timeouts
+    env.state().write([gateways[2].address])
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        register = pool.submit(env.dshard, "register", config=config)
+        wait_until(lambda: len(env.state().load()["servers"]) == 3, 5, "its intents")
+        watch = env.watch(config)
+        register.result().ok()
+    assert watch.running
+    await_members(env, gateways[:2])
