@@ -13,6 +13,8 @@ static const struct ds_opt options[] = {
      "check until there is a verdict on every server, write, exit (for cron)"},
 };
 
+enum { SETTLING_SLACK_MS = 1000 };
+
 /* How long to wait for the claim: a command that settles the ring is done by then. */
 static int64_t longest_settling_ms(const struct ds_config *config)
 {
