@@ -51,7 +51,7 @@ def nginx_example(env, fcgi, more=()):
 
 
 class LighttpdWithHandler(Lighttpd):
-    """lighttpd tells the FastCGI program that it has started to end, and does not wait."""
+    """lighttpd tells the programs that it has started to end, and does not wait for them."""
 
     def stop(self, timeout=10):
         if self.running:
@@ -76,7 +76,7 @@ def lighttpd_cgi(env, state):
     with open(script, "w", encoding="ascii") as f:
         f.write(f"#!/bin/sh\nDSHARD_STATE={state.path} exec {PROGRAM}\n")
     os.chmod(script, 0o755)
-    return env.lighttpd(conf=f"""
+    server = env.add(LighttpdWithHandler(env.dir, conf=f"""
 server.modules = ( "mod_alias", "mod_cgi" )
 server.document-root = "@DIR@"
 server.port = @PORT@
@@ -84,7 +84,8 @@ server.bind = "127.0.0.1"
 server.http-parseopts = ( "url-normalize" => "disable" )
 alias.url = ( "/" => "{script}/" )
 cgi.assign = ( ".cgi" => "" )
-""")
+"""))
+    return server.start()
 
 
 def nginx_plain(env, fcgi, location="", server=""):
