@@ -21,7 +21,8 @@ static int64_t longest_settling_ms(const struct ds_config *config)
     unsigned rise = config->health_check.rise, fall = config->health_check.fall;
 
     return (config->health_check.interval_ms + config->health_check.timeout_ms) *
-           (rise > fall ? rise : fall);
+               (rise > fall ? rise : fall) +
+           SETTLING_SLACK_MS;
 }
 
 static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
