@@ -23,6 +23,7 @@ struct ds_http_transfer {
     struct curl_slist *headers, *connect_to;
     char *method, *url; /* for the error's text */
     struct ds_http_response response;
+    bool head_is_whole;
     int64_t started_ms;
     ds_http_done_fn *done;
     void *arg;
@@ -50,7 +51,7 @@ void ds_http_loop_free(struct ds_http_loop *loop)
     free(loop);
 }
 
-static void transfer_free(struct ds_http_transfer *transfer)
+void ds_http_cancel(struct ds_http_transfer *transfer)
 {
     *transfer->link = transfer->next;
     if (transfer->next)
@@ -65,11 +66,6 @@ static void transfer_free(struct ds_http_transfer *transfer)
     free(transfer);
 }
 
-void ds_http_cancel(struct ds_http_transfer *transfer)
-{
-    transfer_free(transfer);
-}
-
 /* Stops the transfer (by taking less than was offered) when the answer is too long. */
 static size_t take(char *data, size_t size, size_t n, void *arg)
 {
@@ -77,6 +73,21 @@ static size_t take(char *data, size_t size, size_t n, void *arg)
 
     ds_buf_add(buf, data, size * n);
     return buf->over ? 0 : size * n;
+}
+
+/* One line a call.  An answer may follow others (100, 103): only the last one counts. */
+static size_t take_header(char *line, size_t size, size_t n, void *arg)
+{
+    struct ds_http_transfer *transfer = arg;
+    size_t len = size * n;
+
+    if (len > 5 && memcmp(line, "HTTP/", 5) == 0) {
+        ds_buf_clear(&transfer->response.headers);
+        transfer->head_is_whole = false;
+    }
+    if (len && (line[0] == '\r' || line[0] == '\n'))
+        transfer->head_is_whole = true;
+    return take(line, size, n, &transfer->response.headers);
 }
 
 static void add_header(struct ds_http_transfer *transfer, const char *line)
@@ -193,8 +204,8 @@ static void set_up(struct ds_http_transfer *transfer,
     }
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer->response.body);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer->response.headers);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     set_tls(transfer, request);
     set_body(transfer, request);
     for (size_t i = 0; i < DS_HTTP_HEADERS_MAX; i++) {
@@ -242,12 +253,19 @@ static void fill_failure(struct ds_http_transfer *transfer, CURLcode code)
     response->status = 0;
     response->refused = code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED;
     response->timed_out = code == CURLE_OPERATION_TIMEDOUT;
-    if (response->body.over || response->headers.over)
-        ds_fail(&response->err, DS_E_NET, "%s %s: the answer is longer than %zu bytes",
-                transfer->method, transfer->url, response->body.max);
-    else
-        ds_fail(&response->err, DS_E_NET, "%s %s: %s", transfer->method, transfer->url,
-                words);
+    if (response->headers.over || response->body.over) {
+        ds_fail(&response->err, DS_E_NET, "%s %s: the answer%s longer than %zu bytes",
+                transfer->method, transfer->url,
+                response->headers.over ? "'s headers are" : " is",
+                response->headers.over ? response->headers.max : response->body.max);
+        return;
+    }
+    if (code == CURLE_OK)
+        words = "the connection was closed within the answer's headers";
+    else if (code == CURLE_COULDNT_CONNECT && os_errno)
+        words = strerror((int)os_errno); /* curl does not say it */
+    ds_fail(&response->err, DS_E_NET, "%s %s: %s%s", transfer->method, transfer->url,
+            code == CURLE_COULDNT_CONNECT ? "cannot connect: " : "", words);
 }
 
 static void finish(struct ds_http_transfer *transfer, CURLcode code)
@@ -258,10 +276,11 @@ static void finish(struct ds_http_transfer *transfer, CURLcode code)
     response->elapsed_ms = ds_clock_mono_ms() - transfer->started_ms;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     response->status = (int)status;
-    if (code != CURLE_OK || !status)
+    /* curl takes a head that ends in the middle for a whole one. */
+    if (code != CURLE_OK || !status || !transfer->head_is_whole)
         fill_failure(transfer, code);
     transfer->done(transfer->arg, response);
-    transfer_free(transfer);
+    ds_http_cancel(transfer); /* there is nothing left to end: its memory */
 }
 
 void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
