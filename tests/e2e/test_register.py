@@ -237,7 +237,7 @@ def test_the_first_register_and_the_first_watch_at_once(env, gateways, config):
     result = env.dshard("register", config=config).ok()
     assert result.stderr == ""
     await_members(env, gateways)
-    first.wait_ready()
+    wait_until(lambda: "watch started" in first.log(), 5, "its turn")
     assert first.running and len(env.state().load()["history"]) <= 2
 
 
@@ -250,5 +250,6 @@ def test_a_watch_that_starts_while_register_settles_waits_for_it(env, gateways, 
         wait_until(lambda: len(env.state().load()["servers"]) == 3, 5, "its intents")
         watch = env.watch(config)
         register.result().ok()
+    wait_until(lambda: "watch started" in watch.log(), 5, "its turn")
     assert watch.running
     await_members(env, gateways[:2])
