@@ -241,7 +241,7 @@ def test_a_file_size_limit_is_an_error_like_others(env):
 def test_eight_writers_at_once_lose_nothing(env, with_watch):
     stubs = [env.stub() for _ in range(8)]
     gateway = env.pushgateway()
-    config = env.config([gateway], health_check={"interval": "50ms"})
+    config = env.config([gateway], health_check={"interval": "50ms", "timeout": "10s"})
     if with_watch:
         env.watch(config)
     rounds = 4 if with_watch else 2
@@ -263,7 +263,7 @@ def test_eight_writers_at_once_lose_nothing(env, with_watch):
         list(pool.map(toggle, range(8)))
     assert not reader.bad
     stay = sorted([gateway.address] + [s.address for s in stubs[::2]])
-    wait_until(lambda: env.state().members() == stay, 5, "all of their last words")
+    wait_until(lambda: env.state().members() == stay, 10, "all of their last words")
     for number, stub in enumerate(stubs):
         server = env.state().server(stub.address)
         assert server["intent"] == ("out" if number % 2 else "in")
