@@ -2,14 +2,12 @@
 /* see http.h */
 #include "dshard/http.h"
 #include "dshard/clock.h"
-#include "dshard/utf8.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <strings.h>
 
-enum { HEADERS_MAX = 64 * 1024, WORDS_MAX = 200, FDS_MAX = 8 };
+enum { FDS_MAX = 8, WAIT_MAX_MS = 60000 };
 
 struct ds_http_loop {
     CURLM *multi;
@@ -283,23 +281,13 @@ static void finish(struct ds_http_transfer *transfer, CURLcode code)
     ds_http_cancel(transfer); /* there is nothing left to end: its memory */
 }
 
-void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
-                      int64_t timeout_ms)
+/* Runs the callbacks of what has ended; true when there were any. */
+static bool reap(struct ds_http_loop *loop)
 {
-    struct curl_waitfd waits[FDS_MAX];
-    int running, left;
-    CURLMsg *message;
+    const CURLMsg *message;
+    bool any = false;
+    int left;
 
-    if (n_fds > FDS_MAX)
-        n_fds = FDS_MAX;
-    for (size_t i = 0; i < n_fds; i++)
-        waits[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
-    /* Gives new transfers their first step, so that there is something to poll for. */
-    curl_multi_perform(loop->multi, &running);
-    curl_multi_poll(loop->multi, waits, (unsigned)n_fds,
-                    timeout_ms < 0 ? 0 : (int)(timeout_ms > 60000 ? 60000 : timeout_ms),
-                    NULL);
-    curl_multi_perform(loop->multi, &running);
     while ((message = curl_multi_info_read(loop->multi, &left))) {
         struct ds_http_transfer *transfer = NULL;
 
@@ -307,7 +295,30 @@ void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
         finish(transfer, message->data.result);
+        any = true;
     }
+    return any;
+}
+
+void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
+                      int64_t timeout_ms)
+{
+    struct curl_waitfd waits[FDS_MAX];
+    int running;
+
+    if (n_fds > FDS_MAX)
+        n_fds = FDS_MAX;
+    for (size_t i = 0; i < n_fds; i++)
+        waits[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
+    /* Gives new transfers their first step, so that there is something to poll for; those
+       that end with it would not wake the poll. */
+    curl_multi_perform(loop->multi, &running);
+    if (reap(loop) || timeout_ms < 0)
+        timeout_ms = 0;
+    curl_multi_poll(loop->multi, waits, (unsigned)n_fds,
+                    (int)(timeout_ms > WAIT_MAX_MS ? WAIT_MAX_MS : timeout_ms), NULL);
+    curl_multi_perform(loop->multi, &running);
+    ds_ignore(reap(loop));
 }
 
 struct sync {
@@ -339,61 +350,4 @@ int ds_http_do(const struct ds_http_request *request, struct ds_http_response *r
         return 0;
     *err = response->err;
     return -1;
-}
-
-void ds_http_response_init(struct ds_http_response *response)
-{
-    *response = (struct ds_http_response){.body = DS_BUF_INIT(0),
-                                          .headers = DS_BUF_INIT(HEADERS_MAX),
-                                          .err = DS_ERROR_INIT};
-}
-
-void ds_http_response_release(struct ds_http_response *response)
-{
-    ds_buf_release(&response->body);
-    ds_buf_release(&response->headers);
-}
-
-void ds_auto_http_response(struct ds_http_response *response)
-{
-    ds_http_response_release(response);
-}
-
-char *ds_http_header(const struct ds_http_response *response, const char *name)
-{
-    const char *line = response->headers.data;
-    size_t name_len = strlen(name);
-
-    while (line && *line) {
-        const char *end = strchr(line, '\n');
-        size_t len = end ? (size_t)(end - line) : strlen(line);
-
-        if (len > name_len && strncasecmp(line, name, name_len) == 0 &&
-            line[name_len] == ':') {
-            const char *value = line + name_len + 1;
-            size_t value_len = len - name_len - 1;
-
-            while (value_len && (*value == ' ' || *value == '\t')) {
-                value++;
-                value_len--;
-            }
-            while (value_len && strchr(" \t\r", value[value_len - 1]))
-                value_len--;
-            return ds_xstrndup(value, value_len);
-        }
-        line = end ? end + 1 : NULL;
-    }
-    return NULL;
-}
-
-int ds_http_fail_status(const struct ds_http_request *request,
-                        const struct ds_http_response *response, struct ds_error *err)
-{
-    char words[WORDS_MAX];
-
-    ds_utf8_clean(words, sizeof words, response->body.data,
-                  strcspn(response->body.data, "\r\n"));
-    return ds_fail(err, DS_E_PEER, "%s %s: %d%s%s",
-                   request->method ? request->method : "GET", request->url,
-                   response->status, words[0] ? ": " : "", words);
 }

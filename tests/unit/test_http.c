@@ -656,6 +656,23 @@ static void the_loop_wakes_up_for_descriptors(void **state)
     ds_http_loop_free(loop);
 }
 
+/* It would not wake the poll: there is nothing left to wait for. */
+static void what_ends_at_once_is_not_waited_for(void **state)
+{
+    static const struct ds_http_request request = {
+        .url = "http://x/", .unix_socket = "/nonexistent/socket", .timeout_ms = 20000};
+    struct ds_http_loop *loop = ds_http_loop_new();
+    int64_t start = ds_clock_mono_ms();
+    struct result result = {0};
+
+    (void)state;
+    ds_http_start(loop, &request, done, &result);
+    while (!result.calls)
+        ds_http_loop_run(loop, NULL, 0, 30000);
+    assert_true(ds_clock_mono_ms() - start < 10000);
+    ds_http_loop_free(loop);
+}
+
 static void a_fresh_request_has_its_own_connection(void **state)
 {
     const struct tiny *tiny = *state;
@@ -705,6 +722,7 @@ int main(void)
         cmocka_unit_test(a_callback_may_cancel_who_has_just_ended),
         SERVED(the_end_of_the_loop_cancels_all),
         cmocka_unit_test(the_loop_wakes_up_for_descriptors),
+        cmocka_unit_test(what_ends_at_once_is_not_waited_for),
         SERVED(a_fresh_request_has_its_own_connection),
     };
 
