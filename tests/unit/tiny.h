@@ -52,6 +52,8 @@ struct tiny {
     int fd, stop[2];
     unsigned port;
     pthread_t thread;
+    pthread_mutex_t mutex;
+    struct ds_buf last; /* the last request, under the mutex */
     atomic_size_t n_accepted, n_open, n_requests, most_open;
     struct tiny_conn conns[TINY_CONNS_MAX];
 };
@@ -132,6 +134,10 @@ static inline void tiny_answer(struct tiny *tiny, struct tiny_conn *conn, size_t
 {
     const struct tiny_rule *rule = tiny_rule_for(tiny, conn);
 
+    pthread_mutex_lock(&tiny->mutex);
+    ds_buf_clear(&tiny->last);
+    ds_buf_add(&tiny->last, conn->in.data, len);
+    pthread_mutex_unlock(&tiny->mutex);
     tiny->n_requests++;
     if (!rule)
         ds_buf_adds(&conn->out, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
@@ -215,16 +221,18 @@ static inline void *tiny_serve(void *arg)
     }
 }
 
-/* unix_path: NULL for TCP. */
-static inline struct tiny *tiny_start(const struct tiny_rule *rules, size_t n,
-                                      const char *unix_path)
+/* unix_path: NULL for TCP; port 0: any that is free. */
+static inline struct tiny *tiny_start_at(const struct tiny_rule *rules, size_t n,
+                                         const char *unix_path, unsigned port)
 {
     struct tiny *tiny = ds_xcalloc(1, sizeof *tiny);
-    struct sockaddr_in tcp = {.sin_family = AF_INET};
+    struct sockaddr_in tcp = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     struct sockaddr_un local = {.sun_family = AF_UNIX};
     struct sockaddr *address = unix_path ? (void *)&local : (void *)&tcp;
     socklen_t len = unix_path ? sizeof local : sizeof tcp;
 
+    pthread_mutex_init(&tiny->mutex, NULL);
+    ds_buf_init(&tiny->last, TINY_REQUEST_MAX);
     tiny->rules = rules;
     tiny->n_rules = n;
     for (size_t i = 0; i < TINY_CONNS_MAX; i++)
@@ -242,6 +250,23 @@ static inline struct tiny *tiny_start(const struct tiny_rule *rules, size_t n,
     return tiny;
 }
 
+static inline struct tiny *tiny_start(const struct tiny_rule *rules, size_t n,
+                                      const char *unix_path)
+{
+    return tiny_start_at(rules, n, unix_path, 0);
+}
+
+/* The last request as it was received; new. */
+static inline char *tiny_last(struct tiny *tiny)
+{
+    char *text;
+
+    pthread_mutex_lock(&tiny->mutex);
+    text = ds_xstrdup(tiny->last.data);
+    pthread_mutex_unlock(&tiny->mutex);
+    return text;
+}
+
 /* Nobody listens there any more afterwards; open connections are closed. */
 static inline void tiny_stop(struct tiny *tiny)
 {
@@ -253,6 +278,8 @@ static inline void tiny_stop(struct tiny *tiny)
     }
     close(tiny->fd);
     close(tiny->stop[0]);
+    ds_buf_release(&tiny->last);
+    pthread_mutex_destroy(&tiny->mutex);
     free(tiny);
 }
 
