@@ -263,7 +263,7 @@ static void a_server_that_hangs_delays_no_other(void **state)
 static void refused_once_is_looked_at_again(void **state)
 {
     DS_AUTO(watcher) struct watcher w;
-    int fd;
+    DS_AUTO(fd) int fd = -1;
     unsigned port = tiny_closed_port(&fd);
     struct ds_server server = server_at("127.0.0.1", port);
     int64_t start = ds_clock_mono_ms(), next_ms;
@@ -280,7 +280,6 @@ static void refused_once_is_looked_at_again(void **state)
     assert_in_range(next_ms - start, REFUSED_RETRY_MS, DEADLINE_MS);
     assert_int_equal(w.feed->ops->tick(w.feed, start), 0); /* that is no evidence */
     assert_int_equal(seq_of(&w, 0), 0);
-    close(fd);
     tiny = tiny_start_at(WELL, DS_COUNT(WELL), NULL, port); /* it was a restart */
     run_until_seq(&w, 0, 1);
     assert_int_equal(w.feed->ops->view(w.feed)->items[0].sight, DS_SIGHT_OK);

@@ -221,6 +221,14 @@ static inline void *tiny_serve(void *arg)
     }
 }
 
+/* For a socket that shares its port with one of tiny_closed_port(). */
+static inline void tiny_share_port(int fd)
+{
+    const int on = 1;
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+}
+
 /* unix_path: NULL for TCP; port 0: any that is free. */
 static inline struct tiny *tiny_start_at(const struct tiny_rule *rules, size_t n,
                                          const char *unix_path, unsigned port)
@@ -241,6 +249,7 @@ static inline struct tiny *tiny_start_at(const struct tiny_rule *rules, size_t n
         snprintf(local.sun_path, sizeof local.sun_path, "%s", unix_path);
     tiny->fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     assert_true(tiny->fd >= 0);
+    tiny_share_port(tiny->fd);
     assert_int_equal(bind(tiny->fd, address, len), 0);
     assert_int_equal(listen(tiny->fd, TINY_CONNS_MAX), 0);
     assert_int_equal(getsockname(tiny->fd, address, &len), 0);
@@ -283,13 +292,15 @@ static inline void tiny_stop(struct tiny *tiny)
     free(tiny);
 }
 
-/* A port where nobody listens, for as long as *fd is open. */
+/* A port where nobody listens.  As long as *fd is open nobody else gets it, and
+   tiny_start_at() can listen there, more than once. */
 static inline unsigned tiny_closed_port(int *fd)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t len = sizeof address;
 
     *fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    tiny_share_port(*fd);
     assert_int_equal(bind(*fd, (struct sockaddr *)&address, len), 0);
     assert_int_equal(getsockname(*fd, (struct sockaddr *)&address, &len), 0);
     return ntohs(address.sin_port);
