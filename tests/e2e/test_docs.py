@@ -92,7 +92,7 @@ def locked(env):
     fd = os.open(env.dir, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        return run(env, "register", gateways[0].address + "=2", "--timeout", "100ms",
+        return run(env, "deregister", gateways[0].address, "--force", "--timeout", "100ms",
                    config=config)
     finally:
         os.close(fd)
