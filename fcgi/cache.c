@@ -12,7 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+enum { LOADER_NICE = 5 };
 
 /* A ring that several snapshots may share. */
 struct shared_ring {
@@ -41,8 +44,8 @@ struct ds_cache {
     bool started;
     int stop; /* eventfd: the loader shall end */
 
-    /* From the loader to the thread that answers. */
-    _Atomic(struct snapshot *) ready;
+    /* From the loader to the thread that answers, and back when it is done with. */
+    _Atomic(struct snapshot *) ready, retired;
 
     /* That thread's. */
     struct snapshot *current;
@@ -97,6 +100,7 @@ void ds_cache_free(struct ds_cache *cache)
     ds_auto_fd(&cache->stop);
     ds_auto_fd(&cache->fd);
     snapshot_free(atomic_load(&cache->ready));
+    snapshot_free(atomic_load(&cache->retired));
     snapshot_free(cache->current);
     drop_ring(cache->ring);
     free(cache->problem);
@@ -230,8 +234,12 @@ static void *loader(void *arg)
     struct ds_cache *cache = arg;
     struct pollfd stop = {.fd = cache->stop, .events = POLLIN};
 
-    while (poll(&stop, 1, DS_CACHE_LOOK_MS) <= 0)
+    /* Of this thread alone: a request comes before a new ring. */
+    ds_ignore(setpriority(PRIO_PROCESS, (id_t)gettid(), LOADER_NICE) < 0);
+    while (poll(&stop, 1, DS_CACHE_LOOK_MS) <= 0) {
+        snapshot_free(atomic_exchange(&cache->retired, NULL));
         ds_cache_look(cache);
+    }
     return NULL;
 }
 
@@ -256,7 +264,8 @@ const struct ds_view *ds_cache_view(struct ds_cache *cache)
         struct snapshot *fresh = atomic_exchange(&cache->ready, NULL);
 
         if (fresh) {
-            snapshot_free(cache->current);
+            /* Unmapping a large ring takes its time: the loader does it. */
+            snapshot_free(atomic_exchange(&cache->retired, cache->current));
             cache->current = fresh;
         }
     }

@@ -49,6 +49,7 @@ static int answer_cgi(const struct ds_options *options, struct ds_error *err)
     struct ds_responder_config config = {
         .cache = cache, .mode = options->mode, .prefix = options->prefix};
 
+    ds_log_set_level(DS_LOG_WARN); /* a line for each request would be no news */
     ds_cache_look(cache);
     return ds_cgi_run(&config, err);
 }

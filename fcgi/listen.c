@@ -49,10 +49,11 @@ static int remove_stale(const struct sockaddr_un *address, struct ds_error *err)
         return errno == ENOENT ? 0 : ds_fail_errno(err, "cannot look at '%s'", path);
     if (!S_ISSOCK(st.st_mode))
         return ds_fail(err, DS_E_FAILED, "'%s' is there and is no socket", path);
-    /* A full backlog answers EAGAIN: somebody listens. */
     if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
-        errno != ECONNREFUSED)
+        errno == EAGAIN) /* its backlog is full */
         return ds_fail(err, DS_E_FAILED, "somebody listens on '%s' already", path);
+    if (errno != ECONNREFUSED)
+        return ds_fail_errno(err, "cannot tell whether somebody listens on '%s'", path);
     if (unlink(path) < 0 && errno != ENOENT)
         return ds_fail_errno(err, "cannot remove the left-over '%s'", path);
     return 0;

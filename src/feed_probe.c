@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static const int64_t ONCE_MS = INT64_MAX / 4; /* an interval that never ends */
+
 enum { REFUSED_RETRY_MS = 200, ANSWER_MAX = 64 * 1024, PASSWORD_MAX = 4096 };
 
 struct probe {
@@ -281,6 +283,7 @@ int ds_probe_all(const struct ds_config *config, const struct ds_server *servers
     }
     for (size_t i = 0; i < n; i++)
         standings[i].server = servers[i];
+    ((struct prober *)feed)->interval_ms = ONCE_MS;
     feed->ops->track(feed, standings, n, ds_clock_mono_ms());
     while (left) {
         int64_t now_ms = ds_clock_mono_ms(), next;

@@ -12,6 +12,7 @@
 enum {
     RETRY_MS = 1000,
     LOCK_WAIT_MS = 100,
+    LOCK_PATIENCE_MS = 3000,
 };
 
 int ds_follower_init(struct ds_follower *follower, const struct ds_config *config,
@@ -49,7 +50,7 @@ int ds_follower_configure(struct ds_follower *follower, const struct ds_config *
         follower->feed->ops->free(follower->feed);
     follower->feed = feed;
     follower->config = config;
-    follower->dirty = true;
+    follower->dirty = follower->reconfigured = true;
     follower->health = (struct ds_health_config){
         /* With Consul, Consul's check has applied them. */
         .rise = config->consul ? 1 : config->health_check.rise,
@@ -82,6 +83,15 @@ void ds_follower_track(struct ds_follower *follower)
     follower->feed->ops->track(follower->feed, servers, n, ds_clock_mono_ms());
 }
 
+/* Weights only once: later ones are an operator's, by a command. */
+static bool take_config(struct ds_follower *follower)
+{
+    if (!follower->reconfigured)
+        return ds_keeper_add_configured(&follower->keeper, follower->config);
+    follower->reconfigured = false;
+    return ds_keeper_configure(&follower->keeper, follower->config);
+}
+
 int ds_follower_begin(struct ds_follower *follower, struct ds_error *err)
 {
     const struct ds_state *state = &follower->keeper.state;
@@ -90,7 +100,7 @@ int ds_follower_begin(struct ds_follower *follower, struct ds_error *err)
 
     ds_roster_init(&follower->roster, members, n, state->frozen_reason != NULL,
                    ds_follower_now_ms(follower));
-    ds_keeper_configure(&follower->keeper, follower->config);
+    take_config(follower);
     ds_follower_track(follower);
     if (!follower->config->consul)
         return 0;
@@ -127,7 +137,7 @@ static int write_state(struct ds_follower *follower, struct ds_error *err)
     if (ds_keeper_lock(keeper, LOCK_WAIT_MS, err) < 0)
         return -1;
     ds_follower_sync(follower);
-    if (ds_keeper_configure(keeper, follower->config))
+    if (take_config(follower))
         ds_follower_track(follower);
     rc = ds_follower_decide(follower, err);
     if (rc > 0) {
@@ -139,23 +149,37 @@ static int write_state(struct ds_follower *follower, struct ds_error *err)
     return rc;
 }
 
+/* Once for each kind of failure; a lock that a command holds for a moment is none. */
+static void log_failure(struct ds_follower *follower, const struct ds_error *err,
+                        int64_t now_ms)
+{
+    bool same = follower->write_failed && err->code == follower->write_error.code;
+
+    if (!follower->write_failed)
+        follower->failing_since_ms = now_ms;
+    if (same && follower->failure_logged)
+        return;
+    if (err->code == DS_E_TEMP && now_ms - follower->failing_since_ms < LOCK_PATIENCE_MS)
+        return;
+    ds_log(DS_LOG_ERROR, "state not written, going on in memory", "why", err->text, NULL);
+    follower->failure_logged = true;
+}
+
 int ds_follower_write(struct ds_follower *follower)
 {
     struct ds_error err = DS_ERROR_INIT;
     int64_t now_ms = ds_clock_mono_ms();
 
     if (write_state(follower, &err) < 0) {
-        if (!follower->write_failed || err.code != follower->write_error.code)
-            ds_log(DS_LOG_ERROR, "state not written, going on in memory", "why", err.text,
-                   NULL);
+        log_failure(follower, &err, now_ms);
         follower->write_failed = true;
         follower->write_error = err;
         follower->retry_ms = now_ms + (err.code == DS_E_TEMP ? LOCK_WAIT_MS : RETRY_MS);
         return -1;
     }
-    if (follower->write_failed)
+    if (follower->failure_logged)
         ds_log(DS_LOG_INFO, "state written again", NULL);
-    follower->write_failed = false;
+    follower->write_failed = follower->failure_logged = false;
     follower->dirty = follower->operator_act = follower->urgent = false;
     follower->heartbeat_ms = now_ms + DS_STATE_HEARTBEAT_MS;
     return 0;
@@ -167,9 +191,9 @@ void ds_follower_sync(struct ds_follower *follower)
 
     if (news == DS_KEEPER_SAME)
         return;
-    follower->dirty = true;
+    follower->dirty = follower->urgent = true;
     if (news == DS_KEEPER_INTENT) {
-        follower->operator_act = follower->urgent = true;
+        follower->operator_act = true;
         ds_follower_track(follower);
     }
 }

@@ -146,11 +146,9 @@ int ds_follower_decide(struct ds_follower *follower, struct ds_error *err)
     DS_AUTO(decision) struct ds_decision decision = {0};
     unsigned replicas = follower->config->ring.replicas;
     int64_t wall_ms = ds_clock_wall_ms();
-    size_t n_in = 0;
+    size_t n_in = ds_roster_count_in(state->servers, state->n_servers);
     int rc;
 
-    for (size_t i = 0; i < state->n_servers; i++)
-        n_in += state->servers[i].intent == DS_INTENT_IN;
     ds_roster_decide(&follower->roster, ds_config_min_healthy(follower->config, n_in),
                      state->servers, state->n_servers, ds_follower_now_ms(follower),
                      &decision);

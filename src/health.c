@@ -24,26 +24,6 @@ int ds_health_parse(const char *text, enum ds_health_state *out)
     return -1;
 }
 
-/* Whatever the words are, what is kept is UTF-8 of one line, and fits. */
-static void set_why(struct ds_health *health, const char *why)
-{
-    size_t len = strlen(why), at = 0;
-
-    for (size_t i = 0; i < len;) {
-        size_t n = ds_utf8_len(why + i, len - i);
-        bool shown = n && (unsigned char)why[i] >= ' ' && why[i] != 0x7F;
-        const char *from = shown ? why + i : "?";
-
-        i += n ? n : 1;
-        n = n ? n : 1;
-        if (at + n >= sizeof health->why)
-            break;
-        memcpy(health->why + at, from, n);
-        at += n;
-    }
-    health->why[at] = '\0';
-}
-
 static void enter(struct ds_health *health, enum ds_health_state state, int64_t now_ms)
 {
     health->state = state;
@@ -126,7 +106,8 @@ bool ds_health_step(const struct ds_health_config *config, struct ds_health *hea
     enum ds_health_state before = health->state;
 
     if (sight != DS_SIGHT_NONE)
-        set_why(health, why ? why : "");
+        ds_utf8_clean(health->why, sizeof health->why, why ? why : "",
+                      why ? strlen(why) : 0);
     if (sight == DS_SIGHT_OK ||
         (sight == DS_SIGHT_ALIVE && health->state <= DS_HEALTH_UP)) /* new or up */
         succeed(config, health, now_ms);

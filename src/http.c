@@ -2,14 +2,12 @@
 /* see http.h */
 #include "dshard/http.h"
 #include "dshard/clock.h"
-#include "dshard/utf8.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <strings.h>
 
-enum { HEADERS_MAX = 64 * 1024, WORDS_MAX = 200, FDS_MAX = 8 };
+enum { FDS_MAX = 8, WAIT_MAX_MS = 60000 };
 
 struct ds_http_loop {
     CURLM *multi;
@@ -23,6 +21,7 @@ struct ds_http_transfer {
     struct curl_slist *headers, *connect_to;
     char *method, *url; /* for the error's text */
     struct ds_http_response response;
+    bool head_is_whole;
     int64_t started_ms;
     ds_http_done_fn *done;
     void *arg;
@@ -50,7 +49,7 @@ void ds_http_loop_free(struct ds_http_loop *loop)
     free(loop);
 }
 
-static void transfer_free(struct ds_http_transfer *transfer)
+void ds_http_cancel(struct ds_http_transfer *transfer)
 {
     *transfer->link = transfer->next;
     if (transfer->next)
@@ -65,11 +64,6 @@ static void transfer_free(struct ds_http_transfer *transfer)
     free(transfer);
 }
 
-void ds_http_cancel(struct ds_http_transfer *transfer)
-{
-    transfer_free(transfer);
-}
-
 /* Stops the transfer (by taking less than was offered) when the answer is too long. */
 static size_t take(char *data, size_t size, size_t n, void *arg)
 {
@@ -77,6 +71,21 @@ static size_t take(char *data, size_t size, size_t n, void *arg)
 
     ds_buf_add(buf, data, size * n);
     return buf->over ? 0 : size * n;
+}
+
+/* One line a call.  An answer may follow others (100, 103): only the last one counts. */
+static size_t take_header(char *line, size_t size, size_t n, void *arg)
+{
+    struct ds_http_transfer *transfer = arg;
+    size_t len = size * n;
+
+    if (len > 5 && memcmp(line, "HTTP/", 5) == 0) {
+        ds_buf_clear(&transfer->response.headers);
+        transfer->head_is_whole = false;
+    }
+    if (len && (line[0] == '\r' || line[0] == '\n'))
+        transfer->head_is_whole = true;
+    return take(line, size, n, &transfer->response.headers);
 }
 
 static void add_header(struct ds_http_transfer *transfer, const char *line)
@@ -193,8 +202,8 @@ static void set_up(struct ds_http_transfer *transfer,
     }
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer->response.body);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer->response.headers);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     set_tls(transfer, request);
     set_body(transfer, request);
     for (size_t i = 0; i < DS_HTTP_HEADERS_MAX; i++) {
@@ -242,12 +251,19 @@ static void fill_failure(struct ds_http_transfer *transfer, CURLcode code)
     response->status = 0;
     response->refused = code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED;
     response->timed_out = code == CURLE_OPERATION_TIMEDOUT;
-    if (response->body.over || response->headers.over)
-        ds_fail(&response->err, DS_E_NET, "%s %s: the answer is longer than %zu bytes",
-                transfer->method, transfer->url, response->body.max);
-    else
-        ds_fail(&response->err, DS_E_NET, "%s %s: %s", transfer->method, transfer->url,
-                words);
+    if (response->headers.over || response->body.over) {
+        ds_fail(&response->err, DS_E_NET, "%s %s: the answer%s longer than %zu bytes",
+                transfer->method, transfer->url,
+                response->headers.over ? "'s headers are" : " is",
+                response->headers.over ? response->headers.max : response->body.max);
+        return;
+    }
+    if (code == CURLE_OK)
+        words = "the connection was closed within the answer's headers";
+    else if (code == CURLE_COULDNT_CONNECT && os_errno)
+        words = strerror((int)os_errno); /* curl does not say it */
+    ds_fail(&response->err, DS_E_NET, "%s %s: %s%s", transfer->method, transfer->url,
+            code == CURLE_COULDNT_CONNECT ? "cannot connect: " : "", words);
 }
 
 static void finish(struct ds_http_transfer *transfer, CURLcode code)
@@ -258,28 +274,30 @@ static void finish(struct ds_http_transfer *transfer, CURLcode code)
     response->elapsed_ms = ds_clock_mono_ms() - transfer->started_ms;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     response->status = (int)status;
-    if (code != CURLE_OK || !status)
+    /* curl takes a head that ends in the middle for a whole one. */
+    if (code != CURLE_OK || !status || !transfer->head_is_whole)
         fill_failure(transfer, code);
     transfer->done(transfer->arg, response);
-    transfer_free(transfer);
+    ds_http_cancel(transfer); /* there is nothing left to end: its memory */
 }
 
-/* The callbacks of what has ended; how many that were. */
-static size_t reap(struct ds_http_loop *loop)
+/* Runs the callbacks of what has ended; true when there were any. */
+static bool reap(struct ds_http_loop *loop)
 {
-    size_t n = 0;
+    const CURLMsg *message;
+    bool any = false;
     int left;
 
-    for (CURLMsg *message; (message = curl_multi_info_read(loop->multi, &left));) {
+    while ((message = curl_multi_info_read(loop->multi, &left))) {
         struct ds_http_transfer *transfer = NULL;
 
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
         finish(transfer, message->data.result);
-        n++;
+        any = true;
     }
-    return n;
+    return any;
 }
 
 void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
@@ -288,18 +306,19 @@ void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
     struct curl_waitfd waits[FDS_MAX];
     int running;
 
-    n_fds = n_fds > FDS_MAX ? FDS_MAX : n_fds;
+    if (n_fds > FDS_MAX)
+        n_fds = FDS_MAX;
     for (size_t i = 0; i < n_fds; i++)
         waits[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
-    /* Gives new transfers their first step, so that there is something to poll for.  On a
-       unix socket that step may be the whole transfer. */
+    /* Gives new transfers their first step, so that there is something to poll for; those
+       that end with it would not wake the poll. */
     curl_multi_perform(loop->multi, &running);
     if (reap(loop) || timeout_ms < 0)
         timeout_ms = 0;
     curl_multi_poll(loop->multi, waits, (unsigned)n_fds,
-                    (int)(timeout_ms > 60000 ? 60000 : timeout_ms), NULL);
+                    (int)(timeout_ms > WAIT_MAX_MS ? WAIT_MAX_MS : timeout_ms), NULL);
     curl_multi_perform(loop->multi, &running);
-    reap(loop);
+    ds_ignore(reap(loop));
 }
 
 struct sync {
@@ -331,70 +350,4 @@ int ds_http_do(const struct ds_http_request *request, struct ds_http_response *r
         return 0;
     *err = response->err;
     return -1;
-}
-
-void ds_http_response_init(struct ds_http_response *response)
-{
-    *response = (struct ds_http_response){.body = DS_BUF_INIT(0),
-                                          .headers = DS_BUF_INIT(HEADERS_MAX),
-                                          .err = DS_ERROR_INIT};
-}
-
-void ds_http_response_release(struct ds_http_response *response)
-{
-    ds_buf_release(&response->body);
-    ds_buf_release(&response->headers);
-}
-
-void ds_auto_http_response(struct ds_http_response *response)
-{
-    ds_http_response_release(response);
-}
-
-char *ds_http_header(const struct ds_http_response *response, const char *name)
-{
-    const char *line = response->headers.data;
-    size_t name_len = strlen(name);
-
-    while (line && *line) {
-        const char *end = strchr(line, '\n');
-        size_t len = end ? (size_t)(end - line) : strlen(line);
-
-        if (len > name_len && strncasecmp(line, name, name_len) == 0 &&
-            line[name_len] == ':') {
-            const char *value = line + name_len + 1;
-            size_t value_len = len - name_len - 1;
-
-            while (value_len && (*value == ' ' || *value == '\t')) {
-                value++;
-                value_len--;
-            }
-            while (value_len && strchr(" \t\r", value[value_len - 1]))
-                value_len--;
-            return ds_xstrndup(value, value_len);
-        }
-        line = end ? end + 1 : NULL;
-    }
-    return NULL;
-}
-
-int ds_http_fail_status(const struct ds_http_request *request,
-                        const struct ds_http_response *response, struct ds_error *err)
-{
-    DS_AUTO(buf) struct ds_buf words = DS_BUF_INIT(WORDS_MAX * 5);
-    size_t len = strcspn(response->body.data, "\r\n");
-
-    for (size_t i = 0; i < len && i < WORDS_MAX;) {
-        size_t n = ds_utf8_len(response->body.data + i, len - i);
-        unsigned char c = (unsigned char)response->body.data[i];
-
-        if (!n || c < ' ' || c == 0x7F)
-            ds_buf_addc(&words, '?');
-        else
-            ds_buf_add(&words, response->body.data + i, n);
-        i += n ? n : 1;
-    }
-    return ds_fail(err, DS_E_PEER, "%s %s: %d%s%s",
-                   request->method ? request->method : "GET", request->url,
-                   response->status, words.len ? ": " : "", words.data);
 }

@@ -72,6 +72,7 @@ static int read_file(struct ds_keeper *keeper, struct ds_state *state,
 
     ds_auto_fd(&keeper->fd);
     keeper->fd = -1;
+    keeper->unsure = false;
     if (fd < 0)
         return ds_fail_errno(err, "cannot open '%s'", keeper->path);
     if (ds_file_id_of_fd(fd, &keeper->id) < 0)
@@ -84,14 +85,18 @@ static int read_file(struct ds_keeper *keeper, struct ds_state *state,
     return 0;
 }
 
-static void set_aside(const struct ds_keeper *keeper, const struct ds_error *why)
+static void set_aside(struct ds_keeper *keeper, const struct ds_error *why)
 {
     DS_AUTO(str) char *bad = ds_xasprintf("%s.bad", keeper->path);
+    bool was_stuck = keeper->stuck;
 
-    if (rename(keeper->path, bad) == 0)
+    /* A file does not take the place of a directory, nor the reverse. */
+    keeper->stuck = rename(keeper->path, bad) < 0 &&
+                    (remove(bad) < 0 || rename(keeper->path, bad) < 0);
+    if (!keeper->stuck)
         ds_log(DS_LOG_ERROR, "bad state file set aside", "why", why->text, "as", bad,
                NULL);
-    else
+    else if (!was_stuck)
         ds_log(DS_LOG_ERROR, "bad state file cannot be set aside", "why", why->text,
                "error", strerror(errno), NULL);
 }
@@ -121,6 +126,8 @@ bool ds_keeper_is_behind(const struct ds_keeper *keeper)
 {
     struct ds_file_id id;
 
+    if (keeper->unsure)
+        return true;
     if (ds_file_id_of_path(keeper->path, &id) < 0)
         return keeper->fd >= 0;
     return keeper->fd < 0 || !ds_file_id_equal(&id, &keeper->id);
@@ -168,7 +175,7 @@ enum ds_keeper_news ds_keeper_sync(struct ds_keeper *keeper)
 {
     struct ds_error why = DS_ERROR_INIT;
     DS_AUTO(state) struct ds_state theirs = {0};
-    bool changed;
+    bool changed, foreign;
 
     if (!ds_keeper_is_behind(keeper))
         return DS_KEEPER_SAME;
@@ -180,9 +187,12 @@ enum ds_keeper_news ds_keeper_sync(struct ds_keeper *keeper)
     changed = drop_unlisted(&keeper->state, &theirs);
     for (size_t i = 0; i < theirs.n_servers; i++)
         changed = take_intent(&keeper->state, &theirs.servers[i]) || changed;
+    foreign = strcmp(theirs.digest, keeper->state.digest) != 0;
     if (theirs.generation > keeper->state.generation)
         ds_state_take_ring(&keeper->state, &theirs); /* a command has changed it */
-    return changed ? DS_KEEPER_INTENT : DS_KEEPER_SAME;
+    if (changed)
+        return DS_KEEPER_INTENT;
+    return foreign ? DS_KEEPER_LOST : DS_KEEPER_SAME; /* such as a restored backup */
 }
 
 int ds_keeper_lock(struct ds_keeper *keeper, int64_t timeout_ms, struct ds_error *err)
@@ -195,30 +205,62 @@ void ds_keeper_unlock(struct ds_keeper *keeper)
     ds_file_unlock(&keeper->lock);
 }
 
+/* What lies there need not be what was written: not everybody takes the lock.  Then the
+   next sync has to look at it. */
+static void read_back(struct ds_keeper *keeper)
+{
+    DS_AUTO(buf) struct ds_buf written = DS_BUF_INIT(DS_STATE_BYTES_MAX);
+    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
+    DS_AUTO(fd) int fd = open(keeper->path, O_RDONLY | O_CLOEXEC);
+    struct ds_error ignored = DS_ERROR_INIT;
+
+    ds_auto_fd(&keeper->fd);
+    keeper->fd = -1;
+    keeper->unsure = true;
+    if (fd < 0 || ds_file_id_of_fd(fd, &keeper->id) < 0 ||
+        ds_file_read_fd(&text, fd, keeper->path, &ignored) < 0)
+        return;
+    ds_state_format(&keeper->state, &written);
+    if (text.len != written.len || memcmp(text.data, written.data, text.len) != 0)
+        return;
+    keeper->fd = ds_steal_fd(&fd);
+    keeper->unsure = false;
+}
+
 int ds_keeper_save(struct ds_keeper *keeper, struct ds_error *err)
 {
     ds_state_stamp(&keeper->state, ds_clock_wall_ms());
     if (ds_state_save(&keeper->state, keeper->path, err) < 0)
         return -1;
-    ds_auto_fd(&keeper->fd);
-    keeper->fd = open(keeper->path, O_RDONLY | O_CLOEXEC);
-    if (keeper->fd < 0 || ds_file_id_of_fd(keeper->fd, &keeper->id) < 0)
-        return ds_fail_errno(err, "cannot read back '%s'", keeper->path);
+    read_back(keeper);
+    keeper->stuck = false;
     return 0;
+}
+
+bool ds_keeper_add_configured(struct ds_keeper *keeper, const struct ds_config *config)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < config->pushgateway.n_servers; i++) {
+        const struct ds_server *server = &config->pushgateway.servers[i];
+
+        if (ds_state_find(&keeper->state, server->address))
+            continue;
+        ds_state_add(&keeper->state, server->address, server->weight);
+        changed = true;
+    }
+    return changed;
 }
 
 bool ds_keeper_configure(struct ds_keeper *keeper, const struct ds_config *config)
 {
     struct ds_state *state = &keeper->state;
-    bool changed = false;
+    bool changed = ds_keeper_add_configured(keeper, config);
 
     for (size_t i = 0; i < config->pushgateway.n_servers; i++) {
         const struct ds_server *server = &config->pushgateway.servers[i];
         struct ds_standing *standing = ds_state_find(state, server->address);
 
-        changed = changed || !standing;
-        if (!standing)
-            standing = ds_state_add(state, server->address, server->weight);
         if (config->consul) /* which has the weights */
             continue;
         changed = changed || standing->server.weight != server->weight;

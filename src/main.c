@@ -27,6 +27,7 @@ int main(int argc, char **argv)
     int rc;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file size is an error of write() */
     rc = ds_cmd_dispatch(&ctx, argc - 1, argv + 1, &err);
     /* A command may have a result and an error: "3 of 4 done". */
     if (ctx.out.len || ctx.out.over) {

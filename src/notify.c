@@ -5,13 +5,17 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { PATIENCE_US = 100000 };
 
 void ds_notify(const char *text)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct timeval patience = {.tv_usec = PATIENCE_US};
     size_t len = path ? strlen(path) : 0;
     DS_AUTO(fd) int fd = -1;
 
@@ -23,7 +27,8 @@ void ds_notify(const char *text)
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    /* A supervisor that does not listen is no reason to stop. */
+    /* A supervisor that does not listen is no reason to stop, nor to wait for long. */
+    ds_ignore(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0);
     ds_ignore(sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&address,
                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0);
 }

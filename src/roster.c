@@ -175,12 +175,42 @@ static bool was_taken_out(const struct ds_roster *roster,
     return false;
 }
 
+/* A frozen ring goes back to the stable one or, when operators have taken out all of
+   that, stays as it is. */
+static const struct ds_server *ring_to_keep(const struct ds_roster *roster,
+                                            const struct ds_standing *servers, size_t n,
+                                            size_t *n_keep)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (is_in(&servers[i]) &&
+            is_listed(roster->stable, roster->n_stable, servers[i].server.address)) {
+            *n_keep = roster->n_stable;
+            return roster->stable;
+        }
+    }
+    *n_keep = roster->n_ring;
+    return roster->ring;
+}
+
+/* A newcomer that nobody has checked yet is neither needed nor missed. */
+static bool is_counted(const struct ds_standing *standing)
+{
+    return is_in(standing) &&
+           (standing->member || standing->health.state != DS_HEALTH_NEW);
+}
+
+size_t ds_roster_count_in(const struct ds_standing *servers, size_t n)
+{
+    return count(servers, n, is_counted);
+}
+
 void ds_roster_decide(struct ds_roster *roster, size_t min_healthy,
                       struct ds_standing *servers, size_t n, int64_t now_ms,
                       struct ds_decision *out)
 {
-    size_t n_in = count(servers, n, is_in);
-    size_t n_up = count(servers, n, is_wanted);
+    size_t n_in = ds_roster_count_in(servers, n);
+    size_t n_up = count(servers, n, is_wanted), n_keep = 0;
+    const struct ds_server *keep = NULL;
 
     *out = (struct ds_decision){0};
     if (!roster->started && !has_verdict(servers, n))
@@ -198,13 +228,14 @@ void ds_roster_decide(struct ds_roster *roster, size_t min_healthy,
     }
     /* Before the freeze, or the ring that is now there could not be the one to keep. */
     keep_if_stable(roster, now_ms);
-    if (n_up < min_healthy)
+    if (n_up < min_healthy) {
         freeze(roster, n_up, n_in, min_healthy, out);
+        keep = ring_to_keep(roster, servers, n, &n_keep);
+    }
     out->members = ds_xcalloc(n, sizeof *out->members);
     for (size_t i = 0; i < n; i++) {
         bool kept =
-            out->frozen && is_in(&servers[i]) &&
-            is_listed(roster->stable, roster->n_stable, servers[i].server.address);
+            is_in(&servers[i]) && is_listed(keep, n_keep, servers[i].server.address);
 
         if (kept || is_wanted(&servers[i]))
             out->members[out->n++] = servers[i].server;

@@ -4,13 +4,14 @@
  * be there and no other, every value is checked, and what contradicts another is refused.
  */
 #include "dshard/state.h"
+#include "dshard/utf8.h"
 #include "state_json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TEXT_MAX = 1024 }; /* bytes of a reason, a step, a name */
+enum { TEXT_MAX = 1024, WORD_SHOWN = 40 }; /* bytes of a reason, a step, a name */
 static const int64_t TIME_MAX_MS = INT64_C(1) << 53; /* what JSON numbers hold exactly */
 
 /* ---- checks of single values ---- */
@@ -45,8 +46,11 @@ static int is_short(const char *text, const char *key, size_t max, struct ds_err
 
 static int bad_word(const char *key, const char *value, struct ds_error *err)
 {
-    return ds_fail(err, DS_E_FORMAT, "\"%s\" is '%.40s', which is none of its values",
-                   key, value);
+    char shown[WORD_SHOWN];
+
+    ds_utf8_clean(shown, sizeof shown, value, strlen(value));
+    return ds_fail(err, DS_E_FORMAT, "\"%s\" is '%s', which is none of its values", key,
+                   shown);
 }
 
 static int is_canonical(const char *address, struct ds_error *err)
@@ -60,11 +64,6 @@ static int is_canonical(const char *address, struct ds_error *err)
         return ds_fail(err, DS_E_FORMAT, "'%s' should be written '%s'", address,
                        canonical);
     return 0;
-}
-
-static int unpack_failed(const json_error_t *json_err, struct ds_error *err)
-{
-    return ds_fail(err, DS_E_FORMAT, "%s", json_err->text);
 }
 
 static int parse_flaps(const json_t *flaps, struct ds_health *health,
@@ -92,15 +91,14 @@ static int parse_server(json_t *json, struct ds_standing *out, struct ds_error *
 {
     const char *address, *intent, *health, *why;
     json_int_t weight, since, hold_until;
-    json_error_t json_err;
     json_t *flaps;
     int member;
 
-    if (json_unpack_ex(json, &json_err, JSON_STRICT, "{ss,sI,ss,ss,sb,sI,sI,so,ss}",
-                       "address", &address, "weight", &weight, "intent", &intent,
-                       "health", &health, "member", &member, "since", &since,
-                       "hold_until", &hold_until, "flaps", &flaps, "why", &why) < 0)
-        return unpack_failed(&json_err, err);
+    if (ds_state_unpack(json, DS_STATE_SERVER, err, "{ss,sI,ss,ss,sb,sI,sI,so,ss}",
+                        "address", &address, "weight", &weight, "intent", &intent,
+                        "health", &health, "member", &member, "since", &since,
+                        "hold_until", &hold_until, "flaps", &flaps, "why", &why) < 0)
+        return -1;
     if (is_canonical(address, err) < 0 ||
         in_range(weight, "weight", 1, DS_WEIGHT_MAX, err) < 0 ||
         is_time(since, "since", err) < 0 || is_time(hold_until, "hold_until", err) < 0 ||
@@ -110,6 +108,9 @@ static int parse_server(json_t *json, struct ds_standing *out, struct ds_error *
         return bad_word("intent", intent, err);
     if (ds_health_parse(health, &out->health.state) < 0)
         return bad_word("health", health, err);
+    if (hold_until && out->health.state != DS_HEALTH_HELD)
+        return ds_fail(err, DS_E_FORMAT, "\"hold_until\" is set and \"health\" is '%s'",
+                       health);
     memcpy(out->server.address, address, strlen(address) + 1);
     memcpy(out->health.why, why, strlen(why) + 1);
     out->server.weight = (unsigned)weight;
@@ -132,6 +133,9 @@ static int parse_servers(const json_t *list, struct ds_state *state, struct ds_e
     for (size_t i = 0; i < n; i++) {
         if (parse_server(json_array_get(list, i), &state->servers[i], err) < 0)
             return ds_wrap(err, "\"servers\"[%zu]", i);
+        if (state->servers[i].member && !state->generation)
+            return ds_fail(err, DS_E_FORMAT,
+                           "\"servers\"[%zu] is a member, but \"generation\" is 0", i);
         if (i && ds_standing_compare(&state->servers[i - 1], &state->servers[i]) >= 0)
             return ds_fail(err, DS_E_FORMAT,
                            "\"servers\"[%zu]: '%s' is there twice or not in order", i,
@@ -166,13 +170,12 @@ static int parse_change(json_t *json, struct ds_change *out, struct ds_error *er
 {
     json_int_t at, generation, moved;
     json_t *added, *removed;
-    json_error_t json_err;
     const char *cause;
 
-    if (json_unpack_ex(json, &json_err, JSON_STRICT, "{sI,ss,sI,sI,so,so}", "at", &at,
-                       "cause", &cause, "generation", &generation, "moved_ppm", &moved,
-                       "added", &added, "removed", &removed) < 0)
-        return unpack_failed(&json_err, err);
+    if (ds_state_unpack(json, DS_STATE_CHANGE, err, "{sI,ss,sI,sI,so,so}", "at", &at,
+                        "cause", &cause, "generation", &generation, "moved_ppm", &moved,
+                        "added", &added, "removed", &removed) < 0)
+        return -1;
     if (is_time(at, "at", err) < 0 ||
         in_range(generation, "generation", 1, TIME_MAX_MS, err) < 0 ||
         in_range(moved, "moved_ppm", 0, 1000000, err) < 0)
@@ -204,15 +207,14 @@ static int parse_history(const json_t *list, struct ds_state *state, struct ds_e
 
 static int parse_frozen(json_t *json, struct ds_state *state, struct ds_error *err)
 {
-    json_error_t json_err;
     json_int_t since;
     const char *reason;
 
     if (json_is_null(json))
         return 0;
-    if (json_unpack_ex(json, &json_err, JSON_STRICT, "{ss,sI}", "reason", &reason,
-                       "since", &since) < 0)
-        return unpack_failed(&json_err, err);
+    if (ds_state_unpack(json, DS_STATE_FROZEN, err, "{ss,sI}", "reason", &reason, "since",
+                        &since) < 0)
+        return -1;
     if (is_time(since, "since", err) < 0 || is_short(reason, "reason", TEXT_MAX, err) < 0)
         return -1;
     state->frozen_reason = ds_xstrdup(reason);
@@ -223,14 +225,13 @@ static int parse_frozen(json_t *json, struct ds_state *state, struct ds_error *e
 static int parse_operation(json_t *json, struct ds_state *state, struct ds_error *err)
 {
     const char *kind, *step, *by;
-    json_error_t json_err;
     json_int_t since;
 
     if (json_is_null(json))
         return 0;
-    if (json_unpack_ex(json, &json_err, JSON_STRICT, "{ss,ss,ss,sI}", "kind", &kind,
-                       "step", &step, "by", &by, "since", &since) < 0)
-        return unpack_failed(&json_err, err);
+    if (ds_state_unpack(json, DS_STATE_OPERATION, err, "{ss,ss,ss,sI}", "kind", &kind,
+                        "step", &step, "by", &by, "since", &since) < 0)
+        return -1;
     if (is_time(since, "since", err) < 0 || is_short(kind, "kind", TEXT_MAX, err) < 0 ||
         is_short(step, "step", TEXT_MAX, err) < 0 ||
         is_short(by, "by", TEXT_MAX, err) < 0)
@@ -290,10 +291,13 @@ static int check_digest(const struct ds_state *state, const char *digest,
     DS_AUTO(ptr) void *members = ds_state_members(state, &n);
 
     ds_ring_digest(members, n, state->replicas, computed);
-    if (strcmp(computed, digest) != 0)
-        return ds_fail(err, DS_E_FORMAT,
-                       "\"digest\" is '%.16s', but its members give '%s'", digest,
-                       computed);
+    if (strcmp(computed, digest) != 0) {
+        char shown[WORD_SHOWN];
+
+        ds_utf8_clean(shown, sizeof shown, digest, strlen(digest));
+        return ds_fail(err, DS_E_FORMAT, "\"digest\" is '%s', but its members give '%s'",
+                       shown, computed);
+    }
     return 0;
 }
 
@@ -302,16 +306,15 @@ static int parse_root(json_t *root, struct ds_state *state, struct ds_error *err
     json_t *frozen, *history, *operation, *servers;
     json_int_t format, checked_at, generation, replicas, written_at;
     const char *digest, *prefix, *scheme, *source, *written_by;
-    json_error_t json_err;
 
-    if (json_unpack_ex(root, &json_err, JSON_STRICT,
-                       "{sI,sI,ss,so,sI,so,so,sI,ss,ss,so,ss,sI,ss}", "format", &format,
-                       "checked_at", &checked_at, "digest", &digest, "frozen", &frozen,
-                       "generation", &generation, "history", &history, "operation",
-                       &operation, "replicas", &replicas, "route_prefix", &prefix,
-                       "scheme", &scheme, "servers", &servers, "source", &source,
-                       "written_at", &written_at, "written_by", &written_by) < 0)
-        return unpack_failed(&json_err, err);
+    if (ds_state_unpack(root, DS_STATE_ROOT, err,
+                        "{sI,sI,ss,so,sI,so,so,sI,ss,ss,so,ss,sI,ss}", "format", &format,
+                        "checked_at", &checked_at, "digest", &digest, "frozen", &frozen,
+                        "generation", &generation, "history", &history, "operation",
+                        &operation, "replicas", &replicas, "route_prefix", &prefix,
+                        "scheme", &scheme, "servers", &servers, "source", &source,
+                        "written_at", &written_at, "written_by", &written_by) < 0)
+        return -1;
     if (is_time(checked_at, "checked_at", err) < 0 ||
         is_time(written_at, "written_at", err) < 0 ||
         in_range(generation, "generation", 0, TIME_MAX_MS, err) < 0 ||
@@ -341,26 +344,6 @@ static int parse_root(json_t *root, struct ds_state *state, struct ds_error *err
 
 /* ---- whole files ---- */
 
-/* Newer formats may differ in anything but this key, so it is looked at first. */
-static int check_format(const json_t *root, struct ds_error *err)
-{
-    const json_t *format = json_object_get(root, "format");
-
-    if (!json_is_object(root))
-        return ds_fail(err, DS_E_FORMAT, "it is no JSON object");
-    if (!json_is_integer(format))
-        return ds_fail(err, DS_E_FORMAT, "\"format\" is missing or no whole number");
-    if (json_integer_value(format) > DS_STATE_FORMAT)
-        return ds_fail(err, DS_E_NEWER,
-                       "format %" JSON_INTEGER_FORMAT
-                       " is newer than this dshard, which knows %d",
-                       json_integer_value(format), DS_STATE_FORMAT);
-    if (json_integer_value(format) < DS_STATE_FORMAT)
-        return ds_fail(err, DS_E_FORMAT, "\"format\" is %" JSON_INTEGER_FORMAT,
-                       json_integer_value(format));
-    return 0;
-}
-
 /* Takes "checksum" out of root. */
 static int check_checksum(json_t *root, struct ds_error *err)
 {
@@ -381,17 +364,12 @@ int ds_state_parse(struct ds_state *state, const char *text, size_t len,
                    struct ds_error *err)
 {
     DS_AUTO(json) json_t *root = NULL;
-    json_error_t json_err;
 
     ds_state_init(state);
-    if (!len)
-        return ds_fail(err, DS_E_FORMAT, "it is empty");
-    root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &json_err);
+    root = ds_state_text_to_json(text, len, err);
     if (!root)
-        return ds_fail(err, DS_E_FORMAT, "line %d, column %d: %s", json_err.line,
-                       json_err.column, json_err.text);
-    if (check_format(root, err) < 0 || check_checksum(root, err) < 0 ||
-        parse_root(root, state, err) < 0) {
+        return -1;
+    if (check_checksum(root, err) < 0 || parse_root(root, state, err) < 0) {
         ds_state_release(state);
         ds_state_init(state);
         return -1;

@@ -10,12 +10,24 @@ void ds_state_checksum(const json_t *root, char out[DS_DIGEST_MAX])
     ds_murmur3_digest(text ? text : "", text ? strlen(text) : 0, out);
 }
 
+/* Takes both.  NULL when either is: a text that is not UTF-8 spoils the whole file, or it
+   would be written without what the text belongs to. */
+static json_t *append(json_t *list, json_t *item)
+{
+    if (list && json_array_append_new(list, item) == 0)
+        return list;
+    if (!list)
+        json_decref(item);
+    json_decref(list);
+    return NULL;
+}
+
 static json_t *format_names(char (*names)[DS_ADDRESS_MAX], size_t n)
 {
     json_t *list = json_array();
 
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_string(names[i]));
+        list = append(list, json_string(names[i]));
     return list;
 }
 
@@ -26,13 +38,13 @@ static json_t *format_history(const struct ds_state *state, size_t n)
     for (size_t i = 0; i < n; i++) {
         const struct ds_change *change = &state->history[i];
 
-        json_array_append_new(
-            list, json_pack("{sI,ss,sI,sI,so,so}", "at", (json_int_t)change->at_ms,
-                            "cause", ds_cause_name(change->cause), "generation",
-                            (json_int_t)change->generation, "moved_ppm",
-                            (json_int_t)change->moved_ppm, "added",
-                            format_names(change->added, change->n_added), "removed",
-                            format_names(change->removed, change->n_removed)));
+        list = append(list,
+                      json_pack("{sI,ss,sI,sI,so,so}", "at", (json_int_t)change->at_ms,
+                                "cause", ds_cause_name(change->cause), "generation",
+                                (json_int_t)change->generation, "moved_ppm",
+                                (json_int_t)change->moved_ppm, "added",
+                                format_names(change->added, change->n_added), "removed",
+                                format_names(change->removed, change->n_removed)));
     }
     return list;
 }
@@ -48,15 +60,15 @@ static json_t *format_servers(const struct ds_state *state)
 
         for (size_t k = 0; k < health->n_flaps; k++)
             json_array_append_new(flaps, json_integer(health->flaps[k]));
-        json_array_append_new(list, json_pack("{ss,sI,ss,ss,sb,sI,sI,so,ss}", "address",
-                                              standing->server.address, "weight",
-                                              (json_int_t)standing->server.weight,
-                                              "intent", ds_intent_name(standing->intent),
-                                              "health", ds_health_name(health->state),
-                                              "member", (int)standing->member, "since",
-                                              (json_int_t)health->since_ms, "hold_until",
-                                              (json_int_t)health->hold_until_ms, "flaps",
-                                              flaps, "why", health->why));
+        list = append(list, json_pack("{ss,sI,ss,ss,sb,sI,sI,so,ss}", "address",
+                                      standing->server.address, "weight",
+                                      (json_int_t)standing->server.weight, "intent",
+                                      ds_intent_name(standing->intent), "health",
+                                      ds_health_name(health->state), "member",
+                                      (int)standing->member, "since",
+                                      (json_int_t)health->since_ms, "hold_until",
+                                      (json_int_t)health->hold_until_ms, "flaps", flaps,
+                                      "why", health->why));
     }
     return list;
 }

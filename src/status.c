@@ -3,7 +3,7 @@
 #include "dshard/status.h"
 #include "dshard/num.h"
 
-enum { PROBLEM_MAX = 1024 };
+enum { PROBLEM_MAX = 4096 };
 
 static const char *const names[DS_N_VERDICTS] = {"healthy", "degraded", "critical"};
 
@@ -12,7 +12,7 @@ const char *ds_verdict_name(enum ds_verdict verdict)
     return names[verdict];
 }
 
-/* The buffer for the next sentence; the last one is kept for the count of the others. */
+/* The buffer for the next sentence. */
 static struct ds_buf *add_problem(struct ds_status *status, enum ds_verdict verdict)
 {
     struct ds_buf *problem = &status->problems[status->n_problems];
@@ -47,28 +47,26 @@ static void judge_ring(struct ds_status *status, const struct ds_state *state,
                     age);
 }
 
+/* Whether there is nothing to say about a server. */
+static bool is_well(const struct ds_standing *standing)
+{
+    if (standing->intent == DS_INTENT_OUT)
+        return true;
+    /* An operator who drains a server may stop it too. */
+    if (standing->intent != DS_INTENT_IN && !standing->member)
+        return true;
+    return standing->member && standing->health.state == DS_HEALTH_UP &&
+           !standing->health.why[0];
+}
+
 static void judge_server(struct ds_status *status, const struct ds_standing *standing,
                          int64_t wall_ms)
 {
+    struct ds_buf *problem = add_problem(status, DS_VERDICT_DEGRADED);
     const struct ds_health *health = &standing->health;
     char age[DS_DURATION_TEXT_MAX];
-    struct ds_buf *problem;
 
-    if (standing->intent == DS_INTENT_OUT)
-        return;
-    if (health->state == DS_HEALTH_UP && !health->why[0])
-        return;
-    /* An operator who drains a server may stop it too. */
-    if (standing->intent != DS_INTENT_IN && !standing->member)
-        return;
-    if (status->n_problems + 1 >= DS_PROBLEMS_MAX) {
-        if (status->n_problems < DS_PROBLEMS_MAX)
-            ds_buf_adds(add_problem(status, DS_VERDICT_DEGRADED),
-                        "more servers like these");
-        return;
-    }
     ds_duration_format_short(wall_ms - health->since_ms, age);
-    problem = add_problem(status, DS_VERDICT_DEGRADED);
     if (health->state == DS_HEALTH_HELD) {
         ds_duration_format_short(health->hold_until_ms - wall_ms, age);
         ds_buf_addf(problem, "%s is back and rejoins in %s", standing->server.address,
@@ -78,6 +76,8 @@ static void judge_server(struct ds_status *status, const struct ds_standing *sta
     } else {
         ds_buf_addf(problem, "%s is %s for %s", standing->server.address,
                     ds_health_name(health->state), age);
+        if (health->state == DS_HEALTH_UP && !standing->member)
+            ds_buf_adds(problem, " and no member");
     }
     if (health->why[0])
         ds_buf_addf(problem, ": %s", health->why);
@@ -86,6 +86,8 @@ static void judge_server(struct ds_status *status, const struct ds_standing *sta
 void ds_status_judge(struct ds_status *status, const struct ds_state *state,
                      int64_t wall_ms)
 {
+    size_t left = 0;
+
     *status = (struct ds_status){0};
     for (size_t i = 0; i < state->n_servers; i++) {
         const struct ds_standing *standing = &state->servers[i];
@@ -97,8 +99,17 @@ void ds_status_judge(struct ds_status *status, const struct ds_state *state,
         status->n_up += standing->health.state == DS_HEALTH_UP;
     }
     judge_ring(status, state, wall_ms);
-    for (size_t i = 0; i < state->n_servers; i++)
-        judge_server(status, &state->servers[i], wall_ms);
+    for (size_t i = 0; i < state->n_servers; i++) {
+        if (is_well(&state->servers[i]))
+            continue;
+        if (status->n_problems + 1 < DS_PROBLEMS_MAX)
+            judge_server(status, &state->servers[i], wall_ms);
+        else
+            left++;
+    }
+    if (left)
+        ds_buf_addf(add_problem(status, DS_VERDICT_DEGRADED),
+                    "more servers like these: %zu", left);
 }
 
 void ds_status_add(struct ds_status *status, enum ds_verdict verdict, const char *fmt,

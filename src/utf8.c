@@ -58,3 +58,22 @@ size_t ds_utf8_cut(const char *s, size_t len, size_t max)
         max--;
     return max;
 }
+
+void ds_utf8_clean(char *out, size_t size, const char *text, size_t len)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < len;) {
+        size_t n = ds_utf8_len(text + i, len - i);
+        bool shown = n && (unsigned char)text[i] >= ' ' && text[i] != 0x7F;
+        const char *from = shown ? text + i : "?";
+
+        i += n ? n : 1;
+        n = n ? n : 1;
+        if (at + n >= size)
+            break;
+        memcpy(out + at, from, n);
+        at += n;
+    }
+    out[at] = '\0';
+}

@@ -11,10 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { LONGEST_WAIT_MS = 5000, ONCE_MS = 8000, STATUS_MAX = 400 };
+enum { LONGEST_WAIT_MS = 5000, ONCE_MS = 8000, FDS_WANTED = 8192, STATUS_MAX = 400 };
 
 struct watch {
     const struct ds_watch_options *options;
@@ -244,13 +245,28 @@ static int loop_until_settled(struct watch *watch, struct ds_http_loop *loop,
     return follower->dirty ? write_once(follower, err) : 0;
 }
 
+/* A check takes a descriptor or three (a resolver's too): a thousand at once pass the
+   usual soft limit. */
+static void raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max < FDS_WANTED ? limit.rlim_max : FDS_WANTED;
+    ds_ignore(setrlimit(RLIMIT_NOFILE, &limit) < 0); /* then as it was */
+}
+
 static int run(struct ds_config *config, const struct ds_watch_options *options,
                int (*body)(struct watch *, struct ds_http_loop *, struct ds_error *),
                struct ds_error *err)
 {
     struct watch watch = {.options = options, .config = config};
     struct ds_http_loop *loop = ds_http_loop_new();
-    int rc = start(&watch, loop, err);
+    int rc;
+
+    raise_limit();
+    rc = start(&watch, loop, err);
 
     if (rc == 0)
         rc = body(&watch, loop, err);

@@ -33,8 +33,10 @@ struct ds_follower {
     bool dirty;                         /* something is worth a write */
     bool urgent;                        /* it does not wait for others to join it */
     bool operator_act;                  /* an operator caused it */
+    bool reconfigured;                  /* the state has not taken config over yet */
     bool published;                     /* a ring has been written */
-    bool write_failed;
+    bool write_failed, failure_logged;
+    int64_t failing_since_ms; /* monotonic */
     struct ds_error write_error;
     /* Monotonic deadlines: no write before quiet_until (unless urgent), none before retry
        after a failed one, one at the latest at heartbeat. */

@@ -26,13 +26,15 @@ struct ds_keeper {
     struct ds_file_lock alive; /* of PATH's watch, as long as a watch runs */
     int fd;                    /* the file that was read, so that its inode stays taken */
     struct ds_file_id id;      /* of fd */
+    bool unsure;               /* somebody may have replaced it right after a write */
+    bool stuck;                /* a bad file cannot be set aside: said once */
 };
 
 /* What ds_keeper_sync() found. */
 enum ds_keeper_news {
     DS_KEEPER_SAME,   /* nothing that matters here */
     DS_KEEPER_INTENT, /* an operator's act: intents, weights or servers changed */
-    DS_KEEPER_LOST,   /* the file is gone or bad: write it again */
+    DS_KEEPER_LOST,   /* it is gone, bad, or has a ring of its own: write it again */
 };
 
 void ds_keeper_init(struct ds_keeper *keeper, const char *path);
@@ -62,7 +64,10 @@ void ds_keeper_unlock(struct ds_keeper *keeper);
 int ds_keeper_save(struct ds_keeper *keeper, struct ds_error *err) DS_NODISCARD;
 
 /* Takes over what the configuration says: servers never seen before, weights, scheme,
-   prefix, source.  True when something changed. */
+   prefix, source.  Once for each configuration: a weight that a command gives later is
+   not to be undone.  True when something changed. */
 bool ds_keeper_configure(struct ds_keeper *keeper, const struct ds_config *config);
+/* Of that, only the servers never seen before; each time before a ring is decided. */
+bool ds_keeper_add_configured(struct ds_keeper *keeper, const struct ds_config *config);
 
 #endif

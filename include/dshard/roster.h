@@ -6,8 +6,8 @@
  *  1. Wanted is who is up and whose intent is `in`; a member that nobody has checked yet
  *     counts as up.  Fewer than min_healthy of them: whoever answered the last check
  * counts as up, held or not; still too few: the ring is frozen, which means the last ring
- * that was stable for 30 s, less those that operators took out, and whoever is up
- * besides.
+ * that was stable for 30 s, less those that operators took out (the ring of before when
+ * that leaves nobody), and whoever is up besides.
  *  2. Otherwise the members are the wanted ones.
  *
  * At the start nothing is published until every server has a verdict.  Pure: time is an
@@ -57,6 +57,10 @@ struct ds_roster {
 void ds_roster_init(struct ds_roster *roster, const struct ds_server *ring, size_t n,
                     bool frozen, int64_t now_ms);
 void ds_roster_release(struct ds_roster *roster);
+
+/* The servers that min_healthy is about: those with intent `in` that are members or have
+   been checked. */
+size_t ds_roster_count_in(const struct ds_standing *servers, size_t n);
 
 struct ds_decision {
     bool publish;              /* false: keep what is there, nothing can be said yet */

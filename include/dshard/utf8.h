@@ -17,4 +17,8 @@ bool ds_utf8_is_valid(const char *s, size_t len);
 /* The longest length <= max that does not cut a character of the valid text s. */
 size_t ds_utf8_cut(const char *s, size_t len, size_t max);
 
+/* Copies what of the text fits, with its NUL, into out[size] (1 or more), as valid text
+   of one line: `?` stands for each byte that is not valid and for control characters. */
+void ds_utf8_clean(char *out, size_t size, const char *text, size_t len);
+
 #endif

@@ -49,10 +49,15 @@ int ds_cmd_acts_from_operands(const struct ds_cmd_context *ctx,
     if (!list)
         return -1;
     for (size_t i = 0; i < n; i++) {
-        unsigned weight;
+        unsigned weight = servers[i].weight;
 
-        if (is_listed(config, servers[i].address, &weight) && servers[i].weight == 1)
-            servers[i].weight = weight;
+        /* watch would put it back as soon as it reads the configuration again. */
+        if (is_listed(config, servers[i].address, &weight) && servers[i].weight != 1 &&
+            servers[i].weight != weight)
+            return ds_fail(err, DS_E_USAGE,
+                           "'%s' is listed with weight %u in '%s': change it there",
+                           servers[i].address, weight, config->path);
+        servers[i].weight = weight;
         ds_cmd_acts_add(acts, &servers[i], kind);
     }
     return 0;

@@ -18,23 +18,27 @@ static const struct ds_opt options[] = {
      "say what would be done and do nothing"},
 };
 
-/* A server that cannot be asked is gone anyway; one that answers must be empty. */
+/* A server that cannot be reached is gone anyway; one that answers must be empty. */
 static int guard_groups(const struct ds_cmd_context *ctx, const struct ds_config *config,
                         const struct ds_registry *registry, const struct ds_state *state,
                         const struct ds_cmd_acts *acts, struct ds_error *err)
 {
     for (size_t i = 0; i < acts->n; i++) {
         const char *address = acts->items[i].server.address;
-        struct ds_error ignored = DS_ERROR_INIT;
+        struct ds_error why = DS_ERROR_INIT;
         size_t n = 0;
 
         if (registry->ops->is_done(registry, &acts->items[i], state))
             continue;
         if (ds_pushgateway_count_groups(config, address,
                                         ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS),
-                                        &n, &ignored) < 0) {
-            ds_cmd_say(ctx, "%s cannot be asked for its groups: %s", address,
-                       ignored.text);
+                                        &n, &why) < 0) {
+            if (why.code != DS_E_NET)
+                return ds_fail(err, DS_E_REFUSED,
+                               "'%s' does not say whether it still holds groups: %s "
+                               "(--force does it)",
+                               address, why.text);
+            ds_cmd_say(ctx, "%s cannot be asked for its groups: %s", address, why.text);
             continue;
         }
         if (n)

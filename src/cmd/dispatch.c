@@ -101,8 +101,6 @@ static int check_output(const struct ds_cmd *cmd, const char *output,
 static int check_operands(const struct ds_cmd *cmd, const struct ds_opt_list *operands,
                           struct ds_error *err)
 {
-    DS_AUTO(buf) struct ds_buf family = DS_BUF_INIT(1024);
-
     if (operands->n < (size_t)cmd->min_operands)
         return ds_fail(err, DS_E_USAGE, "it wants %s", cmd->operands);
     if (cmd->max_operands >= 0 && operands->n > (size_t)cmd->max_operands) {
@@ -174,7 +172,7 @@ int ds_cmd_dispatch(struct ds_cmd_context *ctx, int argc, char **argv,
     return run(cmd, ctx, argc - n_words, argv + n_words, err);
 }
 
-static void say(const char *fmt, va_list ap)
+static void DS_PRINTF(1, 0) say(const char *fmt, va_list ap)
 {
     fputs("dshard: ", stderr);
     vfprintf(stderr, fmt, ap);

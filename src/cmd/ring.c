@@ -138,7 +138,6 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
         show_json(ctx, &state, ring);
     } else if (ds_cmd_wants(ctx, "file-sd")) {
         ds_sd_format(&state, &ctx->out);
-        ds_buf_addc(&ctx->out, '\n');
     } else {
         show_text(&state, ring, ds_cmd_wants(ctx, "wide"), &ctx->out);
     }

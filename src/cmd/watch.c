@@ -13,6 +13,18 @@ static const struct ds_opt options[] = {
      "check until there is a verdict on every server, write, exit (for cron)"},
 };
 
+enum { SETTLING_SLACK_MS = 1000 };
+
+/* How long to wait for the claim: a command that settles the ring is done by then. */
+static int64_t longest_settling_ms(const struct ds_config *config)
+{
+    unsigned rise = config->health_check.rise, fall = config->health_check.fall;
+
+    return (config->health_check.interval_ms + config->health_check.timeout_ms) *
+               (rise > fall ? rise : fall) +
+           SETTLING_SLACK_MS;
+}
+
 static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
 {
     const struct options *o = opts;
@@ -30,7 +42,8 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
         return -1;
     DS_AUTO(str) char *path = ds_xstrdup(config.path);
     watch.config_path = path;
-    watch.claim_timeout_ms = ds_cmd_timeout_ms(ctx, 0);
+    watch.claim_timeout_ms =
+        ds_cmd_timeout_ms(ctx, o->once ? 0 : longest_settling_ms(&config));
     if (o->once)
         return ds_watch_once(&config, &watch, err);
     return ds_watch_run(&config, &watch, err);

@@ -3,6 +3,8 @@
 
 #include "dshard/utf8.h"
 
+#include <stdlib.h>
+
 static void the_edges_of_each_length_are_valid(void **state)
 {
     static const struct {
@@ -91,6 +93,39 @@ static void cut_never_splits_a_character(void **state)
         assert_int_equal(ds_utf8_cut(text, sizeof text - 1, max), want[max]);
 }
 
+static void cleaned_text_is_one_valid_line_that_fits(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t len, size;
+        const char *want;
+    } rows[] = {
+        {"", 0, 1, ""},
+        {"abc", 3, 1, ""},
+        {"abc", 3, 3, "ab"},
+        {"abc", 3, 4, "abc"},
+        {"abc", 2, 9, "ab"},
+        {"a\tb\nc\x7F\x1B[2J", 10, 99, "a?b?c??[2J"},
+        {"a\0b", 3, 99, "a?b"},
+        {"\xC3\xA4", 2, 99, "\xC3\xA4"},
+        {"\xC3\xA4", 1, 99, "?"},
+        {"\xC3\xA4", 2, 2, ""},
+        {"x\xF0\x9F\x98\x80", 5, 6, "x\xF0\x9F\x98\x80"},
+        {"x\xF0\x9F\x98\x80", 5, 5, "x"},
+        {"\xED\xA0\x80", 3, 99, "???"},
+        {"\xFF\xFE", 2, 99, "??"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        char *out = ds_xmalloc(rows[i].size); /* so that a write behind it is seen */
+
+        ds_utf8_clean(out, rows[i].size, rows[i].text, rows[i].len);
+        assert_string_equal(out, rows[i].want);
+        free(out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +133,7 @@ int main(void)
         cmocka_unit_test(what_go_calls_invalid_is_invalid),
         cmocka_unit_test(exactly_the_code_points_are_valid),
         cmocka_unit_test(cut_never_splits_a_character),
+        cmocka_unit_test(cleaned_text_is_one_valid_line_that_fits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,9 +57,9 @@ class Front:
                 return path
         raise AssertionError(f"{address} owns none of 2,000 groups")
 
-    def time_until_moved(self, path, limit):
-        """Asks every 20 ms until another server owns the path; the seconds it took."""
-        began, first = time.monotonic(), self.owner(path)
+    def time_until_moved(self, path, first, limit):
+        """Asks every 20 ms until another one than `first` owns the path; the seconds."""
+        began = time.monotonic()
         while self.owner(path) == first:
             assert time.monotonic() - began < limit, f"{path} stays on {first}"
             time.sleep(0.02)

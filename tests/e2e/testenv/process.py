@@ -59,6 +59,7 @@ class Process:
         self.proc = None
         self.problems = []  # what the end of the test complains about
         self.exit_status = None
+        self.paused = False
 
     # -- what subclasses say ---------------------------------------------------------
 
@@ -87,6 +88,7 @@ class Process:
                 self.command(), cwd=self.dir, env=self.environ(), stdin=stdin,
                 stdout=log, stderr=log, start_new_session=True, preexec_fn=in_child)
         self.exit_status = None
+        self.paused = False
         if wait:
             self.wait_ready()
         return self
@@ -118,10 +120,12 @@ class Process:
     def pause(self):
         """SIGSTOP: it keeps its sockets and says nothing.  Returns once it stands still."""
         self.signal(signal.SIGSTOP)
+        self.paused = True
         wait_until(self._is_stopped, 5, f"{self.name} to stand still")
 
     def resume(self):
         self.signal(signal.SIGCONT)
+        self.paused = False
 
     def _is_stopped(self):
         with open(f"/proc/{self.pid}/stat", encoding="utf-8", errors="replace") as f:
@@ -144,7 +148,10 @@ class Process:
     def _end(self, number, timeout):
         """Signals, waits, ends what is left of the session; the pids left over."""
         self.proc.send_signal(number)
-        self.proc.send_signal(signal.SIGCONT)
+        # Not to others: a SIGCONT takes away the SIGSTOP by which LeakSanitizer stops its
+        # own process at the end, and then it waits for ever.
+        if self.paused:
+            self.proc.send_signal(signal.SIGCONT)
         ended = self._await_end(timeout)
         if not ended:
             self.proc.kill()

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Web servers in front of dshard-fcgi: the examples as they stand, and a few others."""
+
+import os
+import signal
+import subprocess
+
+from testenv import BIN, TOP, Lighttpd, RawHTTP, free_port, wait_until
+from testenv.process import _session_pids as session_pids
+
+PROGRAM = os.path.join(BIN, "dshard-fcgi")
+NGINX_EXAMPLE = os.path.join(TOP, "examples", "nginx.conf")
+LIGHTTPD_EXAMPLE = os.path.join(TOP, "examples", "lighttpd.conf")
+
+# What stands in every nginx configuration here that is not the example.
+NGINX_PARAMS = """
+    fastcgi_param REQUEST_METHOD $request_method;
+    fastcgi_param REQUEST_URI $request_uri;
+    fastcgi_param HTTP_ACCEPT $http_accept;
+"""
+
+
+class Front:
+    """A web server and how it takes a push: request() as a client sends it."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def request(self, method, target, body=None, headers=(), timeout=30):
+        return RawHTTP.once(self.address, method, target, body, headers, timeout)
+
+    def push(self, method, target, body=b"m 1\n", *more):
+        """A push by curl, which follows redirects and sends the target as it is; the status."""
+        done = subprocess.run(
+            ["curl", "-sS", *more, "-L", "--path-as-is", "-o", "/dev/null", "-w", "%{http_code}",
+             "-X", method, *([] if method == "DELETE" else ["--data-binary", "@-"]),
+             f"http://{self.address}{target}"], input=body, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, check=True, timeout=30)
+        return int(done.stdout)
+
+
+def nginx_example(env, fcgi, more=()):
+    """The example: (proxy, redirect), with ports and socket of this test."""
+    redirect_port = free_port()
+    nginx = env.nginx(path=NGINX_EXAMPLE, replacements=[
+        ("unix:/run/dshard/fcgi.sock", fcgi.nginx_address),
+        ("listen 9091;", "listen 127.0.0.1:@PORT@;"),
+        ("listen 9092;", f"listen 127.0.0.1:{redirect_port};"),
+        ("    9092 ", f"    {redirect_port} "), *more])
+    return Front(nginx.address), Front(f"127.0.0.1:{redirect_port}")
+
+
+class LighttpdWithHandler(Lighttpd):
+    """lighttpd tells the programs that it has started to end, and does not wait for them."""
+
+    def stop(self, timeout=10):
+        if self.running:
+            self.signal(signal.SIGTERM)
+            self._await_end(timeout)
+            wait_until(lambda: not session_pids(self.pid), timeout, "the handler to end")
+        return super().stop(timeout)
+
+
+def lighttpd_example(env, state):
+    """The example; it starts dshard-fcgi itself."""
+    server = env.add(LighttpdWithHandler(env.dir, path=LIGHTTPD_EXAMPLE, replacements=[
+        ("server.port          = 9091", 'server.port = @PORT@\nserver.bind = "127.0.0.1"'),
+        ("/run/dshard/lighttpd.sock", "@DIR@/lighttpd.sock"),
+        ("/usr/local/bin/dshard-fcgi", PROGRAM),
+        ("/var/lib/dshard/ring.json", state.path)]))
+    return server.start()
+
+
+def lighttpd_cgi(env, state):
+    script = env.path("dshard-fcgi.cgi")
+    with open(script, "w", encoding="ascii") as f:
+        f.write(f"#!/bin/sh\nDSHARD_STATE={state.path} exec {PROGRAM}\n")
+    os.chmod(script, 0o755)
+    server = env.add(LighttpdWithHandler(env.dir, conf=f"""
+server.modules = ( "mod_alias", "mod_cgi" )
+server.document-root = "@DIR@"
+server.port = @PORT@
+server.bind = "127.0.0.1"
+server.http-parseopts = ( "url-normalize" => "disable" )
+alias.url = ( "/" => "{script}/" )
+cgi.assign = ( ".cgi" => "" )
+"""))
+    return server.start()
+
+
+def nginx_plain(env, fcgi, location="", server=""):
+    """nginx with body and all, and no keep-alive: the configuration of least effort."""
+    return env.nginx(conf=f"""
+server {{
+    listen 127.0.0.1:@PORT@;
+    client_max_body_size 0;
+    {NGINX_PARAMS}
+    {server}
+    location / {{ {location} fastcgi_pass {fcgi.nginx_address}; }}
+}}""")
+
+
+def nginx_auth(env, fcgi):
+    """auth_request: the body streams through nginx to the owner."""
+    return env.nginx(conf=f"""
+upstream dshard {{ server {fcgi.nginx_address}; keepalive 8; }}
+server {{
+    listen 127.0.0.1:@PORT@;
+    client_max_body_size 0;
+    location / {{
+        auth_request /dshard-auth;
+        auth_request_set $dshard_server $upstream_http_x_dshard_server;
+        auth_request_set $dshard_scheme $upstream_http_x_dshard_scheme;
+        auth_request_set $dshard_uri $upstream_http_x_dshard_uri;
+        auth_request_set $dshard_status $upstream_http_x_dshard_status;
+        auth_request_set $dshard_reason $upstream_http_x_dshard_reason;
+        error_page 403 = @refused;
+        proxy_request_buffering off;
+        proxy_http_version 1.1;
+        proxy_pass $dshard_scheme://$dshard_server$dshard_uri;
+    }}
+    location = /dshard-auth {{
+        internal;
+        {NGINX_PARAMS}
+        fastcgi_param DSHARD_MODE auth;
+        fastcgi_param CONTENT_LENGTH "";
+        fastcgi_pass_request_body off;
+        fastcgi_keep_conn on;
+        fastcgi_pass dshard;
+    }}
+    location @refused {{
+        default_type text/plain;
+        if ($dshard_status = 503) {{ return 503 "$dshard_reason\\n"; }}
+        if ($dshard_status = 404) {{ return 404 "$dshard_reason\\n"; }}
+        if ($dshard_status = 405) {{ return 405 "$dshard_reason\\n"; }}
+        return 400 "$dshard_reason\\n";
+    }}
+}}""")

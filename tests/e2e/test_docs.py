@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What README and manual page claim: each message in DIAGNOSTICS of dshard(1) is provoked,
+with its exit status, and the README's configurations are valid."""
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from testenv import TOP, free_port, wait_until
+from testenv.state import checksum, dump
+
+
+def text_of(name):
+    with open(os.path.join(TOP, name), encoding="utf-8") as f:
+        return f.read()
+
+
+# ---- DIAGNOSTICS: one function an entry, which returns (exit status, what was said) -----
+
+
+def run(env, *args, **more):
+    done = env.dshard(*args, **more)
+    return done.rc, done.stderr
+
+
+def registered(env, n):
+    gateways = env.pushgateways(n)
+    config = env.config(gateways)
+    env.dshard("register", config=config).ok()
+    return gateways, config
+
+
+def unknown_command(env):
+    return run(env, "statu")
+
+
+def no_configuration(env):
+    return run(env, "status")
+
+
+def bad_configuration(env):
+    config = env.config(["a:1"], ring={"replicas": 0, "min_healthy": 0})
+    rc, said = run(env, "config", "check", config=config)
+    # Each with its place.
+    assert len(re.findall(rf"^{re.escape(config.path)}:\d+:\d+: ", said, re.M)) == 2
+    return rc, said
+
+
+def no_state(env):
+    return run(env, "status", config=env.config(["a:1"]))
+
+
+def damaged_state(env):
+    content = env.state().content(["a:1"])
+    env.state().write_text(dump({**content, "replicas": 499}) + "\n")
+    return run(env, "ring", config=env.config(["a:1"]))
+
+
+def newer_state(env):
+    content = {**env.state().content(["a:1"]), "format": 2}
+    env.state().write_text(dump({**content, "checksum": checksum(content)}) + "\n")
+    return run(env, "ring", config=env.config(["a:1"]))
+
+
+def no_members(env):
+    env.state().write([{"address": "a:1", "member": False}])
+    return run(env, "ring", "lookup", "/metrics/job/a", config=env.config(["a:1"]))
+
+
+def dead_newcomer(env):
+    return run(env, "register", config=env.config([f"127.0.0.1:{free_port()}"]))
+
+
+def groups_left(env):
+    gateways, config = registered(env, 2)
+    gateways[0].push("/metrics/job/a")
+    gateways[0].push("/metrics/job/b")
+    return run(env, "deregister", gateways[0].address, config=config)
+
+
+def too_few_left(env):
+    _, config = registered(env, 2)
+    return run(env, "deregister", "--all", config=config)
+
+
+def locked(env):
+    gateways, config = registered(env, 1)
+    fd = os.open(env.dir, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return run(env, "deregister", gateways[0].address, "--force", "--timeout", "100ms",
+                   config=config)
+    finally:
+        os.close(fd)
+
+
+def watch_is_hung(env):
+    """Who leaves has left with the command's own write; who joins waits for the watch."""
+    gateways = env.pushgateways(2)
+    config = env.config(gateways[:1])
+    watch = env.watch(config)
+    watch.pause()
+    result = run(env, "register", gateways[1].address, "--timeout", "300ms", config=config)
+    watch.resume()
+    wait_until(lambda: len(env.state().members()) == 2, 5, "it to follow")
+    return result
+
+
+def second_watch(env):
+    config = env.config(env.pushgateways(1))
+    env.watch(config)
+    return run(env, "watch", config=config)
+
+
+# ---- and those of the log: they return what the log must show ---------------------------
+
+
+def log_server_down(env):
+    gateways = env.pushgateways(2)
+    watch = env.watch(env.config(gateways))
+    gateways[0].kill9()
+    return watch
+
+
+def log_server_held(env):
+    gateways = env.pushgateways(2)
+    watch = env.watch(env.config(gateways))
+    gateways[0].kill9()
+    wait_until(lambda: "server down" in watch.log(), 5, "it to be down")
+    gateways[0].start()
+    return watch
+
+
+def log_server_but(env):
+    stub = env.stub()
+    watch = env.watch(env.config([stub]))
+    stub.answer = (404, {}, b"")
+    return watch
+
+
+def log_ring_frozen(env):
+    gateways = env.pushgateways(1)
+    watch = env.watch(env.config(gateways))
+    gateways[0].kill9()
+    return watch
+
+
+def log_set_aside(env):
+    config = env.config(env.pushgateways(1))
+    env.state().write_text("{}")
+    return env.watch(config)
+
+
+def log_not_written(env):
+    """The temporary file cannot be made: something else has its name."""
+    gateways = env.pushgateways(1)
+    watch = env.watch(env.config(gateways))
+    os.mkdir(env.path(".ring.json.tmp"))
+    gateways[0].kill9()
+    return watch
+
+
+def log_not_reloaded(env):
+    config = env.config(env.pushgateways(1))
+    watch = env.watch(config)
+    config.write_text("pushgateway: 7\n")
+    watch.signal(signal.SIGHUP)
+    return watch
+
+
+# The beginning of an entry, and who provokes it.
+ENTRIES = {
+    "'...' is no command": unknown_command,
+    "there is no configuration": no_configuration,
+    "... errors in": bad_configuration,
+    "cannot open": no_state,
+    "'...': the checksum": damaged_state,
+    "'...': format": newer_state,
+    "the ring in": no_members,
+    "...: not registered": dead_newcomer,
+    "'...' still holds": groups_left,
+    "... healthy servers": too_few_left,
+    "'...' is locked": locked,
+    "it is written, but": watch_is_hung,
+    "another watch keeps": second_watch,
+    'msg="server down"': log_server_down,
+    'msg="server back': log_server_held,
+    'msg="server up, but"': log_server_but,
+    'msg="ring changed"': log_server_down,
+    'msg="ring frozen"': log_ring_frozen,
+    'msg="bad state file': log_set_aside,
+    'msg="state not written': log_not_written,
+    'msg="configuration not reloaded': log_not_reloaded,
+}
+
+
+def entries():
+    """(text, exit status or None) of each entry in the manual page."""
+    section = text_of("man/dshard.1").split(".Sh DIAGNOSTICS\n")[1].split("\n.Sh ")[0]
+    found = re.findall(r'^\.It "(.*)"\n(?:\((\d+)\))?', section, re.M)
+    return [(text.replace('""', '"'), int(status) if status else None)
+            for text, status in found]
+
+
+def pattern_of(text):
+    """"..." stands for anything, and a line of the log has the fields that are named, but
+    `added`: no ring of these tests grows."""
+    message = re.match(r'msg="[^"]*"', text)
+    if not message:
+        return ".*".join(re.escape(part) for part in text.split("..."))
+    names = re.findall(r" (\w+)=", text[message.end():])
+    return re.escape(message.group(0)) + "".join(
+        f"(?=.* {name}=)" for name in names if name != "added")
+
+
+@pytest.mark.parametrize("text, status", entries())
+def test_each_diagnostic_is_provoked(env, text, status):
+    provoke = next(f for start, f in ENTRIES.items() if text.startswith(start))
+    result = provoke(env)
+    pattern = pattern_of(text)
+    if status is None:
+        wait_until(lambda: re.search(pattern, result.log()), 10, f"{pattern} in the log")
+        return
+    rc, said = result
+    assert rc == status and re.search(pattern, said), (rc, said)
+
+
+def test_no_diagnostic_is_forgotten():
+    texts = [text for text, _ in entries()]
+    for start in ENTRIES:
+        assert any(t.startswith(start) for t in texts), f"{start} is no longer in the page"
+    assert len(texts) == len(ENTRIES)
+
+
+# ---- the README ------------------------------------------------------------------------
+
+
+def snippets():
+    return re.findall(r"^```yaml\n(.*?)^```$", text_of("README.md"), re.M | re.S)
+
+
+def test_configuration_in_the_readme_is_valid(env):
+    path = env.write("readme.yml", snippets()[0])
+    assert "3 servers, standalone" in env.dshard("config", "check", config=path).ok().stdout
+
+
+def test_prometheus_configuration_in_the_readme_is_valid(env):
+    path = env.write("prometheus.yml", snippets()[1])
+    subprocess.run(["promtool", "check", "config", path], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def test_readme_has_every_command(env):
+    table = text_of("README.md").split("\n## Commands\n")[1].split("\n## ")[0]
+    table = table.replace("`, `config show", "`, `dshard config show").replace("[show]", "show")
+    helped = env.dshard("help").ok().stdout.split("Commands:\n")[1].split("\n\n")[0]
+    names = [re.match(r"  ([a-z]+(?: [a-z]+)?)(?=\s|$)", line[:35]).group(1)
+             for line in helped.splitlines()]
+    assert len(names) >= 10
+    for name in names:
+        assert f"`dshard {name}" in table, name

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""examples/: prometheus.yml, cron, python_push.py and systemd/ as they stand.  (dshard.yml
+has its test with the configuration, nginx.conf and lighttpd.conf with the handler.)"""
+
+import configparser
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.error
+
+import prometheus_client
+import pytest
+
+from fronts import lighttpd_example, nginx_example
+from testenv import BIN, TOP, Prometheus, clean_environ, wait_until
+from testenv.programs import wrapper
+
+EXAMPLES = os.path.join(TOP, "examples")
+
+
+def example(name):
+    return os.path.join(EXAMPLES, name)
+
+
+def text_of(name):
+    with open(example(name), encoding="utf-8") as f:
+        return f.read()
+
+
+@pytest.fixture
+def fleet(env):
+    """Three Pushgateways and a watch."""
+    gateways = env.pushgateways(3)
+    config = env.config(gateways)
+    env.watch(config)
+    return gateways, config
+
+
+def owner(env, gateways, config, path):
+    line = env.dshard("ring", "lookup", path, config=config).ok().stdout
+    return next(g for g in gateways if g.address == line.split("\t")[0])
+
+
+# ---- Prometheus ----------------------------------------------------------------------
+
+
+def test_promtool_has_nothing_to_say_about_prometheus_yml():
+    done = subprocess.run(["promtool", "check", "config", example("prometheus.yml")],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False)
+    assert done.returncode == 0 and "WARN" not in done.stdout, done.stdout
+
+
+def test_prometheus_finds_all_servers_and_keeps_the_labels(env, fleet):
+    gateways, config = fleet
+    proxy, _ = nginx_example(env, env.fcgi(config.state_file))
+    assert proxy.push("PUT", "/metrics/job/backup/instance/db1", b"rows 17\n") == 200
+    prometheus = env.add(Prometheus(env.dir, path=example("prometheus.yml"), replacements=[
+        ("127.0.0.1:9091", proxy.address),
+        ("scrape_configs:", "global: {scrape_interval: 1s}\nscrape_configs:")])).start()
+    names = {g.address for g in gateways}
+    wait_until(lambda: prometheus.targets() == dict.fromkeys(names, "up"), 20, "the targets")
+    found = prometheus.wait_query('rows{job="backup",instance="db1"}')
+    assert [value for _, value in found] == [17]
+    assert set(found[0][0]) == {"__name__", "job", "instance"}, "a label too many"
+
+    gateways[1].kill9()
+    wait_until(lambda: len(env.state().members()) == 2, 5, "the ring to follow")
+    wait_until(lambda: prometheus.targets()[gateways[1].address] == "down", 20, "a down target")
+    assert set(prometheus.targets()) == names
+    assert prometheus.query(f'up{{instance="{gateways[1].address}"}}')[0][1] == 0
+
+
+# ---- Python --------------------------------------------------------------------------
+
+
+def python_example():
+    spec = importlib.util.spec_from_file_location("python_push", example("python_push.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_python_pushes_through_a_redirect(env, fleet):
+    gateways, config = fleet
+    front = lighttpd_example(env, env.state())
+    subprocess.run([example("python_push.py"), f"http://{front.address}", "nightly"],
+                   check=True, timeout=20, env=clean_environ())
+    at = owner(env, gateways, config, "/metrics/job/nightly")
+    assert [g.has(job="nightly") for g in gateways] == [g is at for g in gateways]
+
+
+def test_python_client_cannot_do_without_the_example(env, fleet):
+    """What the table of clients in the README says."""
+    gateways, config = fleet
+    front = lighttpd_example(env, env.state())
+    url, registry = f"http://{front.address}", prometheus_client.CollectorRegistry()
+    prometheus_client.Gauge("rows", "of the table", registry=registry).set(3)
+    for handler in ({}, {"handler": prometheus_client.exposition.passthrough_redirect_handler}):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            prometheus_client.push_to_gateway(url, job="a", registry=registry, **handler)
+        assert error.value.code == 307
+        error.value.close()
+
+    follow = python_example().follow_redirects
+    key = {"path": "/var/lib", "x": ""}
+    at = owner(env, gateways, config, "/metrics/job/a/x@base64/=/path@base64/L3Zhci9saWI")
+    prometheus_client.push_to_gateway(url, "a", registry, key, handler=follow)
+    assert at.has(job="a", **key)
+    prometheus_client.pushadd_to_gateway(url, "a", registry, key, handler=follow)
+    prometheus_client.delete_from_gateway(url, "a", key, handler=follow)
+    wait_until(lambda: not at.has(job="a", **key), 5, "the group to be gone")
+    assert sum(len(g.groups()) for g in gateways) == 0
+
+
+def test_python_example_keeps_passwords_and_raises_errors(env):
+    seen = []
+
+    def answer(method, path, headers, body):
+        seen.append((method, path, dict(headers), body))
+        return 200, {}, b""
+
+    there = env.stub(answer)
+    here = env.stub((308, {"Location": f"http://{there.address}/there"}, b""))
+    push = python_example().follow_redirects
+    push(f"http://{here.address}/", "PUT", 5,
+         [("Authorization", "Basic c2VjcmV0"), ("X-Other", "1")], b"m 1\n")()
+    method, path, headers, body = seen[0]
+    assert (method, path, body) == ("PUT", "/there", b"m 1\n")
+    names = {name.lower() for name in headers}
+    assert "x-other" in names and "authorization" not in names
+    there.answer = (400, {}, b"no")
+    with pytest.raises(urllib.error.HTTPError) as error:
+        push(f"http://{here.address}/", "POST", 5, [], b"m 1\n")()
+    error.value.close()
+
+
+# ---- cron ----------------------------------------------------------------------------
+
+
+def cron_commands():
+    lines = [line for line in text_of("cron").splitlines()
+             if line and not line.startswith(("#", "PATH="))]
+    return [line.split(None, 6)[6] for line in lines]
+
+
+def run_cron(env, command, config):
+    environ = {"PATH": f"{BIN}:{os.environ['PATH']}", "DSHARD_CONFIG": config.path}
+    return subprocess.run(["sh", "-c", command], env=clean_environ(**environ), cwd=env.dir,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT, timeout=30, check=False)
+
+
+@pytest.mark.skipif(bool(wrapper()), reason="the lines call dshard by its name")
+def test_cron_lines_are_silent_until_something_is_wrong(env):
+    register, once, status = cron_commands()
+    assert (register, once) == ("dshard register", "dshard watch --once")
+    gateways = env.pushgateways(3)
+    config = env.config(gateways[:2])
+    for command in (register, once, status, register):
+        done = run_cron(env, command, config)
+        assert (done.returncode, done.stdout) == (0, ""), command
+    names = sorted(g.address for g in gateways)
+    assert env.state().members() == sorted(g.address for g in gateways[:2])
+
+    config.set(servers=names)
+    assert run_cron(env, register, config).stdout == ""
+    assert env.state().members() == names
+
+    gateways[0].kill9()
+    done = run_cron(env, once, config)
+    assert done.returncode == 0 and "server down" in done.stdout
+    assert gateways[0].address not in env.state().members()
+    done = run_cron(env, status, config)
+    assert done.stdout.startswith("degraded: 2 of 3 servers")
+
+
+# ---- systemd -------------------------------------------------------------------------
+
+
+def unit(name):
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str
+    parser.read_string(text_of(f"systemd/{name}"))
+    return parser
+
+
+def exec_start(name):
+    command = unit(name)["Service"]["ExecStart"].split()
+    directory, program = os.path.split(command[0])
+    assert directory == "/usr/local/bin", "where make install puts it"
+    return [*wrapper(), os.path.join(BIN, program), *command[1:]]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
+def test_systemd_accepts_the_units(env):
+    directory = env.path("units")
+    os.mkdir(directory)
+    for name in os.listdir(example("systemd")):
+        with open(os.path.join(directory, name), "w", encoding="utf-8") as f:
+            f.write(text_of(f"systemd/{name}").replace("/usr/local/bin", BIN))
+    paths = sorted(os.path.join(directory, name) for name in os.listdir(directory))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *paths], check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # Other units of the machine may have defects of their own.
+    ours = [line for line in done.stdout.splitlines() if "dshard" in line]
+    assert ours == [], done.stdout
+
+
+def test_watch_unit_tells_systemd_what_it_says_it_does(env):
+    """As systemd would start it: Type=notify, WatchdogSec, ExecReload."""
+    service = unit("dshard-watch.service")["Service"]
+    assert service["Type"] == "notify" and service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    config = env.config(env.pushgateways(2))
+    path = env.path("notify.sock")
+    environ = {"NOTIFY_SOCKET": path, "DSHARD_CONFIG": config.path, "JOURNAL_STREAM": "1:2",
+               "WATCHDOG_USEC": 400000}
+    assert int(service["WatchdogSec"]) >= 10
+    watch = env.watch(config, start=False, environ=environ)
+    watch.command = lambda: exec_start("dshard-watch.service")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        notify.settimeout(10)
+        watch.start(wait=False)
+        words = ""
+        while "READY=1" not in words or "WATCHDOG=1" not in words:
+            words += notify.recv(4096).decode() + "\n"
+        assert "2 of 2 servers are members" in words
+        assert len(env.state().members()) == 2
+        watch.signal(signal.SIGHUP)
+        wait_until(lambda: "configuration reloaded" in watch.log(), 5, "the reload")
+        watch.stop()
+        words = ""
+        while "STOPPING=1" not in words:
+            words = notify.recv(4096).decode()
+    assert "time=" not in watch.log()
+
+
+def test_fcgi_units_keep_the_socket_over_a_restart(env, fleet):
+    """As systemd would: the socket is its own, and the handler gets it on descriptor 0."""
+    _, config = fleet
+    service, sock = unit("dshard-fcgi.service")["Service"], unit("dshard-fcgi.socket")["Socket"]
+    assert service["StandardInput"] == "socket" and sock["SocketMode"] == "0660"
+    assert sock["ListenStream"] == "/run/dshard/fcgi.sock"
+    assert f"unix:{sock['ListenStream']};" in text_of("nginx.conf")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(env.path("fcgi.sock"))
+        listening.listen(128)
+        handler = env.fcgi(config.state_file, start=False, listen=f"unix:{env.dir}/fcgi.sock",
+                           environ={"DSHARD_STATE": config.state_file})
+        handler.command = lambda: exec_start("dshard-fcgi.service")
+        handler.start(stdin=listening)
+        proxy, _ = nginx_example(env, handler)
+        assert proxy.push("PUT", "/metrics/job/a") == 200
+        handler.stop()
+        with env.http(proxy) as waiting:
+            waiting.send_head("GET", "/-/ready")
+            handler.start(stdin=listening, wait=False)
+            assert waiting.read_response().status == 200
+        handler.stop()
+
+
+# ---- all of them ---------------------------------------------------------------------
+
+
+def test_every_example_is_tested():
+    """Somewhere: a new one must be added here and to its test."""
+    files = {os.path.relpath(os.path.join(where, name), EXAMPLES)
+             for where, _, names in os.walk(EXAMPLES) for name in names
+             if not name.endswith(".pyc")}
+    assert files == {"cron", "dshard.yml", "lighttpd.conf", "nginx.conf", "prometheus.yml",
+                     "python_push.py", "systemd/dshard-fcgi.service",
+                     "systemd/dshard-fcgi.socket", "systemd/dshard-watch.service"}
+
+
+def test_examples_name_only_paths_that_are_installed():
+    for name in ("cron", "systemd/dshard-watch.service", "systemd/dshard-fcgi.service"):
+        for path in re.findall(r"/[\w./-]*dshard[\w.-]*", text_of(name)):
+            assert path.startswith(("/usr/local/bin/", "/etc/dshard", "/etc/cron.d/",
+                                    "/var/lib/dshard")), path

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dshard-fcgi as a web server sees it: whole requests, halves, floods and nonsense."""
+
+import os
+import random
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+import fcgiclient
+from fcgiclient import (AUTHORIZER, PARAMS, STDIN, Closed, ask, begin, head, is_closed, pair,
+                        read_answer, record, request, stream)
+from testenv import Fcgi, wait_until
+
+OWNER = "127.0.0.1:1"
+PUSH = "/metrics/job/a/b/c"
+LOCATION = f"http://{OWNER}{PUSH}"
+# What a request that nobody delays needs, with room for a busy machine; the half requests
+# are allowed 30 s.
+PROMPT_S = 2.0
+
+
+@pytest.fixture
+def fcgi(env):
+    state = env.state()
+    state.write([OWNER], generation=7)
+    return env.fcgi(state)
+
+
+def assert_prompt(fcgi):
+    """Somebody else is served as if nothing were."""
+    for _ in range(5):
+        start = time.monotonic()
+        assert ask(fcgi, "PUT", PUSH).header("Location") == LOCATION
+        assert time.monotonic() - start < PROMPT_S
+
+
+def test_a_request_is_answered_and_the_connection_closed(fcgi):
+    answer = ask(fcgi, "PUT", PUSH)
+    assert answer.status == 307 and answer.header("Location") == LOCATION
+    assert answer.header("X-Dshard-Generation") == "7"
+    assert int(answer.header("Content-Length")) == len(answer.body)
+
+
+def test_a_kept_connection_serves_one_request_after_another(fcgi):
+    with fcgi.connect() as sock:
+        for i in range(300):
+            sock.sendall(request("PUT", f"/metrics/job/{i}", b"x" * (i % 7), keep=True, id=1 + i))
+            assert read_answer(sock, 1 + i).header("Location").endswith(f"/metrics/job/{i}")
+        sock.sendall(request("GET", PUSH, keep=False))
+        assert read_answer(sock).body == b"nextUrl:" + LOCATION.encode()
+        assert is_closed(sock)
+
+
+@pytest.mark.parametrize("listen", ["unix", "tcp"])
+def test_a_request_may_come_byte_by_byte(env, listen):
+    state = env.state()
+    state.write([OWNER])
+    make = Fcgi if listen == "unix" else Fcgi.tcp
+    fcgi = env.add(make(env.dir, state))
+    fcgi.start()
+    with fcgi.connect() as sock:
+        for keep in (True, True, False):
+            for byte in request("PUT", PUSH, b"m 1\n", keep=keep, X="y" * 300):
+                sock.sendall(bytes([byte]))
+            assert read_answer(sock).header("Location") == LOCATION
+        assert is_closed(sock)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 8, 12, 16, 20, 40, -16, -9, -8, -1])
+def test_a_request_may_come_in_two_parts_and_others_go_between(fcgi, cut):
+    whole = request("PUT", PUSH, b"m 1\n")
+    with fcgi.connect() as sock:
+        sock.sendall(whole[:cut])
+        assert_prompt(fcgi)
+        sock.sendall(whole[cut:])
+        assert read_answer(sock).header("Location") == LOCATION
+        assert is_closed(sock)
+
+
+def test_64_half_requests_delay_nobody(fcgi):
+    whole = request("PUT", PUSH, b"m 1\n" * 100)
+    cuts = [0, 3, 8, 14, 20, 40, len(whole) - 450, len(whole) - 5]
+    halves = []
+    try:
+        for i in range(64):
+            halves.append(fcgi.connect())
+            halves[-1].sendall(whole[:cuts[i % len(cuts)]])
+        assert_prompt(fcgi)
+        for i, sock in enumerate(halves):
+            sock.sendall(whole[cuts[i % len(cuts)]:])
+            assert read_answer(sock).header("Location") == LOCATION
+    finally:
+        for sock in halves:
+            sock.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, 500, 8192, 60000, 65536, 300000, 5000000])
+def test_a_body_of_any_size_is_dropped_and_the_connection_goes_on(fcgi, size):
+    with fcgi.connect(30) as sock:
+        for _ in range(3):
+            sock.sendall(request("POST", PUSH, b"x" * size, keep=True))
+            assert read_answer(sock).header("Location") == LOCATION
+
+
+def test_a_body_may_come_in_small_records_with_padding(fcgi):
+    records = b"".join(record(STDIN, b"x" * (1 + i % 50), padding=i % 8) for i in range(3000))
+    with fcgi.connect() as sock:
+        for _ in range(2):
+            sock.sendall(head("PUT", PUSH, keep=True) + records + record(STDIN))
+            assert read_answer(sock).header("Location") == LOCATION
+
+
+def test_bodies_that_never_end_delay_nobody(fcgi):
+    stop = threading.Event()
+
+    def flood():
+        with fcgi.connect() as sock:
+            sock.sendall(head("PUT", PUSH))
+            while not stop.is_set():
+                sock.sendall(record(STDIN, b"x" * 65000))
+
+    floods = [threading.Thread(target=flood) for _ in range(4)]
+    for thread in floods:
+        thread.start()
+    try:
+        assert_prompt(fcgi)
+    finally:
+        stop.set()
+        for thread in floods:
+            thread.join()
+
+
+def test_an_authorizer_is_answered_without_a_body(fcgi):
+    with fcgi.connect() as sock:
+        sock.sendall(head("PUT", PUSH, role=AUTHORIZER, DSHARD_MODE="auth"))
+        answer = read_answer(sock)
+    assert answer.status == 200 and answer.header("X-Dshard-Server") == OWNER
+
+
+def test_many_and_long_parameters_are_read(fcgi):
+    params = {f"HTTP_X_{i}": "v" * (i * 3) for i in range(90)}
+    for size in (7, 100, 65535):  # of the records
+        content = b"".join(pair(n, v) for n, v in params.items())
+        content += pair("REQUEST_METHOD", "PUT") + pair("REQUEST_URI", PUSH)
+        with fcgi.connect() as sock:
+            sock.sendall(begin() + stream(PARAMS, content, size=size) + record(STDIN))
+            assert read_answer(sock).header("Location") == LOCATION
+
+
+def test_a_path_over_8_KiB_gets_414(fcgi):
+    assert ask(fcgi, "PUT", "/metrics/job/" + "a" * 20000).status == 414
+
+
+OVERSIZED = head("PUT", PUSH, HTTP_X="x" * 70000) + record(STDIN)
+
+
+@pytest.mark.parametrize("data", [
+    OVERSIZED,
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"\x00" * 64,
+    begin(role=3),
+    begin(id=0),
+    record(9, b""),  # GET_VALUES
+    begin() + record(2),  # ABORT_REQUEST
+    begin() + begin(),
+    begin() + record(PARAMS, pair("A", "b"), id=2),
+    begin() + record(STDIN, b"x"),
+    begin() + record(PARAMS, b"", padding=3),
+    begin() + record(PARAMS, struct.pack("!II", 0xFFFFFFFF, 0xFFFFFFFF)),
+    begin() + record(PARAMS, struct.pack("!II", 0x80000000, 0x80000000 | 70000)),
+    begin() + record(PARAMS, b"\x05\x05abc") + record(PARAMS),
+    begin() + record(PARAMS, pair("REQUEST_URI", b"/metrics/job/a\0/b/c")),
+], ids=lambda d: repr(d[:24]))
+def test_nonsense_is_cut_off_and_others_go_on(fcgi, data):
+    with fcgi.connect() as sock:
+        sock.sendall(data)
+        assert is_closed(sock)
+    assert_prompt(fcgi)
+
+
+def test_random_damage_never_harms(fcgi):
+    seed = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"TEST_SEED={seed}")
+    source = random.Random(seed)
+    whole = request("PUT", PUSH, b"m 1\n", HTTP_ACCEPT="text/html")
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(source.randint(1, 4)):
+            data[source.randrange(len(data))] = source.randrange(256)
+        with fcgi.connect() as sock:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            try:
+                while sock.recv(4096):
+                    pass
+            except ConnectionResetError:
+                pass
+    assert_prompt(fcgi)
+
+
+def test_the_next_request_before_the_answer_ends_the_connection(fcgi):
+    """libfcgi reads ahead, so the second one cannot be answered; the web server sees that."""
+    with fcgi.connect() as sock:
+        sock.sendall(request("PUT", PUSH, keep=True) * 2)
+        assert read_answer(sock).header("Location") == LOCATION
+        assert is_closed(sock)
+
+
+def test_clients_that_go_away_do_no_harm(fcgi):
+    whole = request("PUT", PUSH, b"m 1\n" * 50)
+    for cut in range(0, len(whole), 5):
+        with fcgi.connect() as sock:
+            sock.sendall(whole[:cut])
+    for _ in range(50):  # gone before the answer
+        with fcgi.connect() as sock:
+            sock.sendall(whole)
+    assert_prompt(fcgi)
+
+
+def test_clients_that_do_not_read_delay_nobody_and_lose_nothing(env):
+    state = env.state()
+    state.write([f"a-long-name-of-a-server-{i:04}.example.org:9091" for i in range(1000)],
+                replicas=1)
+    fcgi = env.fcgi(state)
+    readers = [fcgi.connect(30) for _ in range(8)]
+    try:
+        for sock in readers:
+            sock.sendall(request("GET", "/sd", keep=True))
+        for _ in range(5):
+            start = time.monotonic()
+            assert ask(fcgi, "GET", "/-/ready").status == 200
+            assert time.monotonic() - start < PROMPT_S
+        for sock in readers:
+            for _ in range(2):
+                answer = read_answer(sock)
+                assert len(answer.body) == int(answer.header("Content-Length")) > 200000
+                assert answer.body.count(b'"targets"') == 1000
+                sock.sendall(request("GET", "/sd", keep=True))
+    finally:
+        for sock in readers:
+            sock.close()
+
+
+class FewDescriptors(Fcgi):
+    def command(self):
+        return ["prlimit", "--nofile=64", *super().command()]
+
+
+def test_idle_connections_make_room_when_descriptors_run_out(env):
+    state = env.state()
+    state.write([OWNER])
+    fcgi = env.add(FewDescriptors(env.dir, state))
+    fcgi.start()
+    idle = [fcgi.connect() for _ in range(100)]
+    try:
+        idle[-1].sendall(request("PUT", PUSH, keep=True))
+        assert read_answer(idle[-1]).header("Location") == LOCATION
+        assert_prompt(fcgi)
+        assert is_closed(idle[0])  # the oldest had to go
+        idle[-1].sendall(request("PUT", PUSH, keep=True))  # the newest had not
+        assert read_answer(idle[-1]).header("Location") == LOCATION
+        for sock in idle:
+            try:
+                sock.sendall(b"\x01")  # and halves make room, too
+            except OSError:
+                pass
+        assert_prompt(fcgi)
+    finally:
+        for sock in idle:
+            sock.close()
+
+
+def test_head_has_no_body(fcgi):
+    for target in (PUSH, "/sd", "/none", "/metrics/job/a//b"):
+        got, asked = ask(fcgi, "GET", target), ask(fcgi, "HEAD", target)
+        assert got.headers == asked.headers and got.body and asked.body == b""
+
+
+def test_the_web_server_chooses_mode_and_prefix(env):
+    state = env.state()
+    state.write([OWNER])
+    fcgi = env.fcgi(state, args=["--mode", "proxy", "--prefix", "/gw"])
+    answer = ask(fcgi, "PUT", "/gw" + PUSH)
+    assert answer.header("X-Accel-Redirect") == "@pushgateway"
+    assert answer.header("X-Dshard-Uri") == PUSH
+    assert ask(fcgi, "PUT", PUSH).status == 404
+    answer = ask(fcgi, "PUT", PUSH, DSHARD_PREFIX="", DSHARD_MODE="redirect")
+    assert answer.header("Location") == LOCATION
+    assert ask(fcgi, "PUT", PUSH, DSHARD_PREFIX="", DSHARD_MODE="no").status == 500
+    # What a client sends as a header is another parameter.
+    assert ask(fcgi, "PUT", "/gw" + PUSH, HTTP_DSHARD_MODE="redirect").status == 200
+
+
+def test_a_busy_kept_connection_does_not_starve_the_others(fcgi):
+    """As nginx does with keepalive: more connections than anybody has threads."""
+    kept = [fcgi.connect() for _ in range(300)]
+    try:
+        for _ in range(3):
+            for sock in kept:
+                sock.sendall(request("PUT", PUSH, keep=True))
+            for sock in kept:
+                assert read_answer(sock).header("Location") == LOCATION
+        assert_prompt(fcgi)
+    finally:
+        for sock in kept:
+            sock.close()
+
+
+def test_descriptors_and_memory_do_not_grow(fcgi):
+    def descriptors():
+        return len(os.listdir(f"/proc/{fcgi.pid}/fd"))
+
+    before = descriptors()
+    for _ in range(200):
+        ask(fcgi, "PUT", PUSH, b"x" * 100000)
+        with fcgi.connect() as sock:
+            sock.sendall(b"nonsense")
+            with pytest.raises(Closed):
+                fcgiclient.read_exactly(sock, 1)
+    wait_until(lambda: descriptors() <= before + 2, 5, "the descriptors to be closed")

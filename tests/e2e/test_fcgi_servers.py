@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pushes through real web servers to real Pushgateways."""
+
+import base64
+import gzip
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+import fronts
+from testenv import RawHTTP, digest, wait_until
+from testenv.state import owner as owner_of
+
+# One group, {job="some job", path="/var/tmp", x="1"}, as clients spell it.
+B64 = base64.urlsafe_b64encode(b"/var/tmp").decode().rstrip("=")
+JOB64 = base64.urlsafe_b64encode(b"some job").decode()
+SPELLINGS = [
+    f"/metrics/job/some%20job/path@base64/{B64}/x/1",
+    f"/metrics/job/some%20job/x/1/path@base64/{B64}",
+    f"/metrics/job/some%20job/x/1/path@base64/{B64}==",
+    f"/metrics/job@base64/{JOB64}/x/1/path%40base64/{B64}",
+    f"/metrics/job@base64/{JOB64.rstrip('=')}/x@base64/MQ/path@base64/{B64}%3D",
+    f"/metrics/job/%73ome%20job/%78/%31/path@base64/{B64}",
+    f"/metrics/job/some%20job/x/0/path@base64/{B64}/x/1",
+    f"/metrics/job/some%20job/job/other/x/1/path@base64/{B64}",
+    f"/metrics/job/some%20job/x/1/path@base64/{B64}?trace=%2F",
+]
+GROUP = {"job": "some job", "path": "/var/tmp", "x": "1"}
+KEY = b"/metrics/job/some job/path//var/tmp/x/1"
+
+# Each breaks a Pushgateway 1.5.1 for good.
+KILLERS = ["/metrics/job@base64/!!!", "/metrics/job@base64/YQ=Q", "/metrics/job/a/x/%FF",
+           f"/metrics/job/a/x@base64/{base64.urlsafe_b64encode(bytes([0xFF, 0xFE])).decode()}",
+           "/metrics/job/%C0%80", "/metrics/job/a/x/%ED%A0%80"]
+
+
+class Fleet:
+    """Three Pushgateways, a state file and the handler."""
+
+    def __init__(self, env, n=3, **options):
+        self.gateways = env.pushgateways(n, **options)
+        self.addresses = [g.address for g in self.gateways]
+        self.state = env.state()
+        self.state.write(self.addresses, generation=5,
+                         route_prefix=options.get("prefix", ""))
+        self.fcgi = env.fcgi(self.state, args=["--workers", "2"])
+
+    def owner(self, key):
+        address = owner_of([(a, 1) for a in self.addresses], key)
+        return self.gateways[self.addresses.index(address)]
+
+    def where(self, labels):
+        return [g for g in self.gateways if g.has(**labels)]
+
+
+@pytest.fixture
+def fleet(env):
+    return Fleet(env)
+
+
+def front_of(env, fleet, kind):
+    if kind == "nginx proxy":
+        return fronts.nginx_example(env, fleet.fcgi)[0]
+    if kind == "nginx redirect":
+        return fronts.nginx_example(env, fleet.fcgi)[1]
+    make = {"nginx auth": lambda: fronts.nginx_auth(env, fleet.fcgi),
+            "nginx plain": lambda: fronts.nginx_plain(env, fleet.fcgi),
+            "lighttpd": lambda: fronts.lighttpd_example(env, fleet.state),
+            "CGI": lambda: fronts.lighttpd_cgi(env, fleet.state)}
+    return fronts.Front(make[kind]().address)
+
+
+KINDS = ["nginx proxy", "nginx redirect", "nginx auth", "nginx plain", "lighttpd", "CGI"]
+REDIRECTING = ["nginx redirect", "nginx plain", "lighttpd", "CGI"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_group_in_all_its_spellings_lands_on_one_server(env, fleet, kind):
+    front = front_of(env, fleet, kind)
+    owner = fleet.owner(KEY)
+    for target in SPELLINGS:
+        assert front.push("PUT", target) == 200
+        assert fleet.where(GROUP) == [owner] and len(owner.groups()) == 1, target
+        assert front.push("POST", target, b"other 2\n") == 200
+        assert fleet.where(GROUP) == [owner] and len(owner.groups()) == 1, target
+        assert {"m", "other"} <= set(owner.groups_raw()[0]), "POST replaced what PUT had set"
+        assert front.push("DELETE", target) == 202
+        assert fleet.where(GROUP) == []
+    assert all(not g.groups() for g in fleet.gateways)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_breaks_a_pushgateway_gets_400_and_never_reaches_one(env, fleet, kind):
+    front = front_of(env, fleet, kind)
+    for target in KILLERS:
+        for method in ("PUT", "POST", "DELETE"):
+            answer = front.request(method, target, b"m 1\n" if method != "DELETE" else None)
+            assert answer.status == 400, (target, answer)
+            assert answer.body.count(b"\n") == 1 and len(answer.body) > 10, answer
+    for gateway in fleet.gateways:
+        assert gateway.groups() == []
+        gateway.push("/metrics/job@base64/YQ")  # hangs for ever on one that was hit
+        assert gateway.request("GET", "/metrics").status == 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_refusals_are_the_same_everywhere(env, fleet, kind):
+    front = front_of(env, fleet, kind)
+    for method, target, status in [
+            ("PUT", "/metrics/job/a/x", 400), ("PUT", "/metrics/job/a//x", 400),
+            ("PUT", "/metrics/job/a/./x", 400), ("PUT", "/metrics/job/a/%2e%2e/x", 400),
+            ("PUT", "/metrics/job/a/__x/y", 400), ("PUT", "/metrics/job/a%2F/x", 400),
+            ("POST", "/metrics/job", 404), ("PUT", "/other", 404),
+            ("PATCH", "/metrics/job/a", 405)]:
+        answer = front.request(method, target, b"m 1\n")
+        assert answer.status == status, (target, answer)
+    assert all(not g.groups() for g in fleet.gateways)
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "nginx auth"])
+def test_reading_is_the_same_everywhere(env, fleet, kind):
+    front = front_of(env, fleet, kind)
+    target = SPELLINGS[0]
+    url = f"http://{fleet.owner(KEY).address}/metrics/job@base64/{JOB64.rstrip('=')}" \
+          f"/path@base64/{B64}/x/1"
+    assert front.request("GET", target).text == "nextUrl:" + url
+    answer = front.request("HEAD", target)
+    assert answer.status == 200 and answer.body == b""
+    found = front.request("GET", target, headers={"Accept": "application/json"}).json()
+    assert found == {"labels": GROUP, "key": KEY.decode(), "url": url, "generation": 5,
+                     "owner": fleet.owner(KEY).address,
+                     "digest": digest([(a, 1) for a in fleet.addresses])}
+    answer = front.request("GET", "/sd")
+    assert answer.header("Content-Type") == "application/json"
+    assert sorted(t for g in answer.json() for t in g["targets"]) == sorted(fleet.addresses)
+    for page in ("/-/healthy", "/-/ready", "/test/v1"):
+        assert front.request("GET", page).status == 200
+        assert front.request("GET", page).header("X-Dshard-Generation") == "5"
+
+
+@pytest.mark.parametrize("kind", REDIRECTING)
+def test_a_redirect_is_absolute_and_says_what_to_do(env, fleet, kind):
+    front = front_of(env, fleet, kind)
+    answer = front.request("PUT", "/metrics/job/a/y/2/x/1?q=%2F", b"m 1\n" * 20000)
+    owner = fleet.owner(b"/metrics/job/a/x/1/y/2").address
+    assert answer.status == 307
+    assert answer.header("Location") == f"http://{owner}/metrics/job/a/x/1/y/2?q=%2F"
+    assert answer.header("X-Dshard-Generation") == "5"
+    assert answer.text == f"this group belongs to {owner}: follow redirects (curl -L)\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_large_and_compressed_bodies_arrive_whole(env, fleet, kind):
+    front = front_of(env, fleet, kind)
+    body = b"".join(b'm{i="%d"} %d\n' % (i, i) for i in range(20000))
+    assert front.push("PUT", "/metrics/job/large", body) == 200
+    owner = fleet.owner(b"/metrics/job/large")
+    (group,) = owner.groups_raw()
+    assert len(group["m"]["metrics"]) == 20000
+    if kind not in REDIRECTING:
+        answer = front.request("POST", "/metrics/job/large", gzip.compress(b"zipped 1\n"),
+                               headers={"Content-Encoding": "gzip"})
+        assert answer.status == 200, answer
+        assert "zipped" in owner.groups_raw()[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_chunked_push_arrives(env, fleet, kind):
+    front = front_of(env, fleet, kind)
+    assert front.push("PUT", "/metrics/job/chunked", b"m 1\n",
+                      "-H", "Transfer-Encoding: chunked") == 200
+    assert fleet.where({"job": "chunked"}) == [fleet.owner(b"/metrics/job/chunked")]
+
+
+@pytest.mark.parametrize("kind", ["nginx proxy", "nginx redirect", "lighttpd"])
+def test_the_longest_paths_are_not_cut(env, fleet, kind):
+    front = front_of(env, fleet, kind)
+    labels = "".join(f"/a{i:03x}/%2B" for i in range(800))
+    target = f"/metrics/job/long{labels}"
+    assert 7000 < len(target) < 8000
+    assert front.push("PUT", target) == 200
+    groups = [g for gateway in fleet.gateways for g in gateway.groups()]
+    assert groups == [{"job": "long", **{f"a{i:03x}": "+" for i in range(800)}}]
+
+
+def test_the_proxy_tells_who_got_it(env, fleet):
+    proxy, _ = fronts.nginx_example(env, fleet.fcgi)
+    answer = proxy.request("PUT", SPELLINGS[0], b"m 1\n")
+    assert answer.header("X-Dshard-Server") == fleet.owner(KEY).address
+    assert answer.header("X-Dshard-Generation") == "5"
+    answer = proxy.request("PUT", SPELLINGS[0], b"no metric\n")  # the owner's refusal
+    assert answer.status == 400
+    assert answer.header("X-Dshard-Server") == fleet.owner(KEY).address
+
+
+@pytest.mark.parametrize("kind", ["nginx proxy", "nginx redirect", "nginx auth"])
+def test_servers_below_a_prefix(env, kind):
+    fleet = Fleet(env, n=2, prefix="/gw")
+    front = front_of(env, fleet, kind)
+    assert front.push("PUT", "/metrics/job/a") == 200
+    assert fleet.where({"job": "a"}) == [fleet.owner(b"/metrics/job/a")]
+
+
+def test_the_handler_below_a_prefix_of_the_front(env, fleet):
+    nginx = fronts.nginx_plain(env, fleet.fcgi, server="""
+        location /gw/ { fastcgi_param DSHARD_PREFIX /gw; fastcgi_param REQUEST_METHOD
+            $request_method; fastcgi_param REQUEST_URI $request_uri; fastcgi_pass %s; }"""
+                               % fleet.fcgi.nginx_address)
+    front = fronts.Front(nginx.address)
+    assert front.push("PUT", "/gw/metrics/job/a") == 200
+    assert fleet.where({"job": "a"}) == [fleet.owner(b"/metrics/job/a")]
+    assert front.request("GET", "/gw/-/ready").status == 200
+
+
+def test_protected_servers_behind_the_proxy(env):
+    fleet = Fleet(env, n=2, users={"user": "password"})
+    proxy, _ = fronts.nginx_example(env, fleet.fcgi)
+    assert proxy.push("PUT", "/metrics/job/a") == 401
+    with_password, _ = fronts.nginx_example(
+        env, fleet.fcgi, [("#proxy_set_header Authorization", "proxy_set_header Authorization")])
+    assert with_password.push("PUT", "/metrics/job/a") == 200
+
+
+def test_the_fleet_is_not_shown_to_everybody(env, fleet):
+    proxy, _ = fronts.nginx_example(env, fleet.fcgi, [("allow 127.0.0.0/8;", "")])
+    lighttpd = fronts.lighttpd_example(env, fleet.state)
+    for page in ("/sd", "/metrics", "/status", "/status.json"):
+        assert proxy.request("GET", page).status == 403
+        # lighttpd lets all of 127/8 in, and there is no other address here
+        assert lighttpd.request("GET", page).status in (200, 404)
+    assert proxy.request("GET", "/-/ready").status == 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_ring_it_is_503_everywhere(env, fleet, kind):
+    front = front_of(env, fleet, kind)
+    fleet.state.write([{"address": a, "member": False} for a in fleet.addresses], generation=6)
+    wait_until(lambda: front.request("PUT", "/metrics/job/a", b"m 1\n").status == 503, 5)
+    if kind != "nginx auth":
+        answer = front.request("PUT", "/metrics/job/a", b"m 1\n")
+        assert int(answer.header("Retry-After")) > 0 and b"no member" in answer.body
+        assert len(front.request("GET", "/sd").json()) == len(fleet.gateways)
+
+
+# -- many at once ----------------------------------------------------------------------
+
+class Crowd:
+    """Clients that push one after another, each on its own connection to the front."""
+
+    def __init__(self, address, n, method="PUT"):
+        self.address, self.method = address, method
+        self.stop = threading.Event()
+        self.counts = [0] * n
+        self.failures = []
+        self.slowest = 0.0
+        self.threads = [threading.Thread(target=self._run, args=(i,)) for i in range(n)]
+
+    def _run(self, i):
+        client = RawHTTP(self.address, timeout=20)
+        try:
+            while not self.stop.is_set():
+                start = time.monotonic()
+                answer = client.request(self.method, f"/metrics/job/{i}", b"m 1\n" * 5)
+                self.slowest = max(self.slowest, time.monotonic() - start)
+                if answer.status != 307:
+                    self.failures.append(answer)
+                self.counts[i] += 1
+        except OSError as e:
+            self.failures.append(repr(e))
+        finally:
+            client.close()
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+@pytest.fixture
+def sinks(env):
+    """A handler with a state of servers that nobody asks."""
+    state = env.state()
+    addresses = [f"127.0.0.1:{i}" for i in range(1, 9)]
+    state.write(addresses)
+    return state, addresses
+
+
+def test_256_clients_behind_keepalive_none_starves_while_the_state_is_rewritten(env, sinks):
+    state, addresses = sinks
+    fcgi = env.fcgi(state)
+    _, redirect = fronts.nginx_example(env, fcgi)
+    with Crowd(redirect.address, 256) as crowd:
+        wait_until(lambda: min(crowd.counts) > 0, 30, "everybody's first answer")
+        before = list(crowd.counts)
+        for i in range(60):  # 20 times a second
+            members = addresses if i % 2 else addresses[:5]
+            state.write(members, generation=2 + i)
+            crowd.stop.wait(0.05)
+        wait_until(lambda: all(n > b for n, b in zip(crowd.counts, before)), 30,
+                   "everybody to be served again")
+    assert not crowd.failures, crowd.failures[:3]
+    assert min(crowd.counts) > 1
+    assert "cannot be used" not in fcgi.log()
+    print(f"{sum(crowd.counts)} pushes, slowest {crowd.slowest:.3f} s")
+
+
+def test_half_requests_delay_nobody_behind_nginx(env, sinks):
+    state, _ = sinks
+    fcgi = env.fcgi(state)
+    _, redirect = fronts.nginx_example(env, fcgi)
+    halves = [fcgi.connect() for _ in range(64)]
+    try:
+        for sock in halves:
+            sock.sendall(b"\x01\x01\x00\x01\x00\x08\x00")
+        with Crowd(redirect.address, 32) as crowd:
+            wait_until(lambda: min(crowd.counts) >= 5, 20, "everybody to be served")
+        assert not crowd.failures and crowd.slowest < 2.0
+    finally:
+        for sock in halves:
+            sock.close()
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_workers_that_are_killed_cost_no_push(env, sinks, method):
+    """fastcgi_next_upstream ... non_idempotent: without it each costs some 502s."""
+    state, _ = sinks
+    fcgi = env.fcgi(state, args=["--workers", "2"])
+    _, redirect = fronts.nginx_example(env, fcgi)
+
+    def workers():
+        with open(f"/proc/{fcgi.pid}/task/{fcgi.pid}/children", encoding="ascii") as f:
+            return [int(n) for n in f.read().split()]
+
+    with Crowd(redirect.address, 16, method) as crowd:
+        wait_until(lambda: min(crowd.counts) > 0, 20, "everybody's first answer")
+        for _ in range(4):
+            victim = wait_until(lambda: len(workers()) == 2 and workers(), 10)[0]
+            os.kill(victim, signal.SIGTERM)
+            wait_until(lambda: victim not in workers() and len(workers()) == 2, 10)
+            before = list(crowd.counts)
+            wait_until(lambda: all(n > b for n, b in zip(crowd.counts, before)), 20)
+    assert not crowd.failures, crowd.failures[:3]
+
+
+def test_lighttpd_serves_many_at_once(env, sinks):
+    state, _ = sinks
+    lighttpd = fronts.lighttpd_example(env, state)
+    with Crowd(lighttpd.address, 64) as crowd:
+        wait_until(lambda: min(crowd.counts) >= 5, 30, "everybody to be served")
+    assert not crowd.failures, crowd.failures[:3]
+
+
+def test_the_examples_listen_where_they_say():
+    """Ports and paths that a reader would change are what the tests replace."""
+    with open(fronts.NGINX_EXAMPLE, encoding="ascii") as f:
+        nginx = f.read()
+    assert "listen 9091;" in nginx and "--listen unix:/run/dshard/fcgi.sock" in nginx
+    with open(fronts.LIGHTTPD_EXAMPLE, encoding="ascii") as f:
+        assert "/var/lib/dshard/ring.json" in f.read()
