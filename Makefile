@@ -126,7 +126,7 @@ deps-test:
 
 demo: deps-demo
 	@$(MAKE) --no-print-directory all
-	@bin/demo $(if $(KEEP),--keep)
+	@DSHARD_BIN=$(abspath $(BIN)) bin/demo $(if $(KEEP),--keep)
 
 # Tests are built with warnings as errors.  The plain build (gcc) brings the unit tests of
 # the clang and of the sanitizer build along.  The last line counts: N passed, N failed.
@@ -161,7 +161,8 @@ install: all
 	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
-	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/dshard/
+	install -m 644 README.md CHANGELOG.md LICENSE doc/*.md \
+		$(DESTDIR)$(PREFIX)/share/doc/dshard/
 	cp -R examples/. $(DESTDIR)$(PREFIX)/share/doc/dshard/examples/
 
 uninstall:

@@ -26,8 +26,9 @@ static void log_health(const struct ds_standing *standing, enum ds_health_state 
         return;
     }
     case DS_HEALTH_UP:
-        ds_log(DS_LOG_INFO, before == DS_HEALTH_NEW ? "server found up" : "server up",
-               "server", address, "but", why, NULL);
+        ds_log(why ? DS_LOG_WARN : DS_LOG_INFO,
+               before == DS_HEALTH_NEW ? "server found up" : "server up", "server",
+               address, "but", why, NULL);
         return;
     case DS_HEALTH_NEW:
         return;

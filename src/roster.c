@@ -92,6 +92,8 @@ static void remember(struct ds_roster *roster, const struct ds_decision *decisio
 {
     keep_if_stable(roster, now_ms);
     roster->started = true;
+    if (roster->frozen && !decision->frozen)
+        roster->thaw_until_ms = now_ms + DS_ROSTER_THAW_MS;
     if (roster->frozen != decision->frozen ||
         !same_servers(roster->ring, roster->n_ring, decision->members, decision->n)) {
         copy_servers(&roster->ring, &roster->n_ring, decision->members, decision->n);
@@ -219,7 +221,7 @@ void ds_roster_decide(struct ds_roster *roster, size_t min_healthy,
     out->by_operator = was_taken_out(roster, servers, n);
     if (min_healthy > n_in)
         min_healthy = n_in;
-    if (n_up < min_healthy) {
+    if (n_up < min_healthy || now_ms < roster->thaw_until_ms) {
         for (size_t i = 0; i < n; i++) {
             if (answers(&servers[i]))
                 ds_health_promote(&servers[i].health, now_ms);

@@ -8,6 +8,8 @@
  * counts as up, held or not; still too few: the ring is frozen, which means the last ring
  * that was stable for 30 s, less those that operators took out (the ring of before when
  * that leaves nobody), and whoever is up besides.
+ *     After a freeze, too, whoever answers within 30 s is not held: or the first to come
+ *     back would have to serve for all.
  *  2. Otherwise the members are the wanted ones.
  *
  * At the start nothing is published until every server has a verdict.  Pure: time is an
@@ -40,7 +42,11 @@ struct ds_standing {
 
 int ds_standing_compare(const void *a, const void *b); /* by address, bytewise */
 
-enum { DS_ROSTER_STABLE_MS = 30000, DS_ROSTER_REASON_MAX = 200 };
+enum {
+    DS_ROSTER_STABLE_MS = 30000,
+    DS_ROSTER_THAW_MS = 30000,
+    DS_ROSTER_REASON_MAX = 200
+};
 
 struct ds_roster {
     bool started;           /* a ring has been published */
@@ -50,6 +56,7 @@ struct ds_roster {
     int64_t ring_since_ms;
     struct ds_server *stable; /* what a frozen ring goes back to; owned */
     size_t n_stable;
+    int64_t thaw_until_ms; /* after a freeze: who comes back until then is not held */
     bool stable_is_proven; /* it lasted; otherwise it is the largest seen so far */
 };
 

@@ -259,6 +259,19 @@ static void the_first_to_come_back_serves_at_once(void **state)
     }
 }
 
+static void after_a_freeze_nobody_is_held_for_a_while(void **state)
+{
+    DS_AUTO(fleet) struct fleet fleet;
+
+    (void)state;
+    fleet_init(&fleet, 3, 1);
+    decide(&fleet, "uuu", 0);
+    assert_string_equal(decide(&fleet, "ddd", 60000), "a b c");
+    assert_string_equal(decide(&fleet, "add", 61000), "a");
+    assert_string_equal(decide(&fleet, "uhd", 62000), "a b");
+    assert_string_equal(decide(&fleet, "uuh", 61000 + DS_ROSTER_THAW_MS), "a b");
+}
+
 static void healthy_servers_join_a_frozen_ring_unheld(void **state)
 {
     DS_AUTO(fleet) struct fleet fleet;
@@ -575,6 +588,7 @@ int main(void)
         cmocka_unit_test(without_a_stable_ring_the_largest_is_kept),
         cmocka_unit_test(with_nothing_to_keep_there_is_no_member),
         cmocka_unit_test(the_first_to_come_back_serves_at_once),
+        cmocka_unit_test(after_a_freeze_nobody_is_held_for_a_while),
         cmocka_unit_test(healthy_servers_join_a_frozen_ring_unheld),
         cmocka_unit_test(nobody_is_promoted_while_there_are_enough),
         cmocka_unit_test(who_is_on_the_way_out_is_not_promoted),
