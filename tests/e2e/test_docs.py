@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from testenv import TOP, free_port, wait_until
+from testenv import TOP, Answer, free_port, wait_until
 from testenv.state import checksum, dump
 
 
@@ -116,6 +116,58 @@ def second_watch(env):
     return run(env, "watch", config=config)
 
 
+# ---- with Consul ------------------------------------------------------------------------
+
+
+def not_registered(env):
+    return run(env, "drain", "127.0.0.1:1", config=env.consul_config(env.consul(), ["a:1"]))
+
+
+def no_consul(env):
+    nobody = {"addr": f"http://127.0.0.1:{free_port()}"}
+    return run(env, "register", config=env.consul_config(nobody, ["a:1"]))
+
+
+def no_right(env):
+    return run(env, "register", config=env.consul_config(env.consul(acl=True), ["a:1"]))
+
+
+def agent_out_of_reach(env):
+    """A node in the catalog that looks alive, and nobody listens at its address."""
+    consul, port = env.consul(), free_port()
+    consul.put("/v1/catalog/register", {
+        "Node": "n2", "Address": "127.0.0.99",
+        "Service": {"ID": "x", "Service": consul.service, "Address": "127.0.0.1", "Port": port},
+        "Check": {"CheckID": "serfHealth", "Status": "passing"}})
+    result = run(env, "deregister", "--force", f"127.0.0.1:{port}",
+                 config=env.consul_config(consul, ["a:1"]))
+    assert consul.marks() == [f"127.0.0.1:{port}"]
+    return result
+
+
+def catalog_stays(env):
+    """No real one can be brought to this at will."""
+    fake, address = env.fake_consul(), f"127.0.0.1:{free_port()}"
+    config = env.consul_config(fake, [address])
+    env.dshard("register", config=config).ok()
+    fake.always("/v1/agent/service/deregister/", Answer(200, b""))
+    return run(env, "deregister", "--force", "--timeout", "300ms", address, config=config)
+
+
+def foreign_service(env):
+    consul = env.consul()
+    consul.register("10.9.9.9:80", ID="127.0.0.1_9091", Name="web", Check=None)
+    return run(env, "register", config=env.consul_config(consul, ["127.0.0.1:9091"]))
+
+
+def node_in_maintenance(env):
+    consul = env.consul()
+    config = env.consul_config(consul, ["127.0.0.1:1"])
+    env.dshard("register", config=config).ok()
+    consul.put("/v1/agent/maintenance?enable=true&reason=test")
+    return run(env, "undrain", "127.0.0.1:1", config=config)
+
+
 # ---- and those of the log: they return what the log must show ---------------------------
 
 
@@ -184,6 +236,13 @@ ENTRIES = {
     "...: not registered": dead_newcomer,
     "'...' still holds": groups_left,
     "... healthy servers": too_few_left,
+    "'...' is not registered": not_registered,
+    "GET http://": no_consul,
+    "PUT http://": no_right,
+    "marked as out": agent_out_of_reach,
+    "its agent has done it": catalog_stays,
+    "Consul's agent has": foreign_service,
+    "its whole node": node_in_maintenance,
     "'...' is locked": locked,
     "it is written, but": watch_is_hung,
     "another watch keeps": second_watch,
