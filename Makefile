@@ -174,7 +174,8 @@ uninstall:
 
 dist:
 	@mkdir -p build
-	git archive --prefix=dshard-$(VERSION)/ HEAD | gzip -9n >build/dshard-$(VERSION).tar.gz
+	git archive --prefix=dshard-$(VERSION)/ -o build/dshard-$(VERSION).tar HEAD
+	gzip -9nf build/dshard-$(VERSION).tar
 
 clean:
 	rm -rf build bin/dshard bin/dshard-fcgi

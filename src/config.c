@@ -151,3 +151,12 @@ int ds_config_load(struct ds_config *config, const char *path, struct ds_buf *co
     }
     return ds_config_parse(config, path, text.data, text.len, complaints, err);
 }
+
+bool ds_config_lists(const struct ds_config *config, const char *address)
+{
+    for (size_t i = 0; i < config->pushgateway.n_servers; i++) {
+        if (ds_address_equal(config->pushgateway.servers[i].address, address))
+            return true;
+    }
+    return false;
+}

@@ -36,6 +36,7 @@ struct prober {
     int64_t interval_ms, timeout_ms;
     struct probe **probes; /* sorted by address; each its own allocation: curl has them */
     size_t n;
+    uint64_t seq; /* of all: who comes back counts on, and is not mistaken for the past */
     bool news;
     struct ds_fleet fleet;
 };
@@ -89,6 +90,12 @@ static enum ds_sight judge_status(const struct ds_http_response *response, char 
     return DS_SIGHT_FAIL;
 }
 
+/* Nothing was learnt about the server: it is us who could not ask. */
+static bool is_our_fault(const struct ds_http_response *response)
+{
+    return !response->status && response->local;
+}
+
 static enum ds_sight judge(struct probe *probe, const struct ds_http_response *response)
 {
     char *why = probe->sighting.why;
@@ -116,6 +123,10 @@ static void probe_done(void *arg, struct ds_http_response *response)
     int64_t now_ms = ds_clock_mono_ms();
 
     probe->transfer = NULL;
+    if (is_our_fault(response)) {
+        probe->due_ms = now_ms + prober->interval_ms;
+        return;
+    }
     if (sight == DS_SIGHT_NONE) { /* refused once: look again before believing it */
         probe->retry = true;
         probe->due_ms = now_ms + REFUSED_RETRY_MS;
@@ -124,7 +135,7 @@ static void probe_done(void *arg, struct ds_http_response *response)
     probe->retry = false;
     probe->due_ms = probe->started_ms + prober->interval_ms;
     probe->sighting.sight = sight;
-    probe->sighting.seq++;
+    probe->sighting.seq = ++prober->seq;
     prober->news = true;
 }
 

@@ -42,6 +42,18 @@ int ds_file_read(struct ds_buf *out, const char *path, struct ds_error *err)
     return ds_file_read_fd(out, fd, path, err);
 }
 
+int ds_file_open_regular(const char *path, struct ds_error *err)
+{
+    DS_AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return ds_fail_errno(err, "cannot open '%s'", path);
+    if (!S_ISREG(st.st_mode))
+        return ds_fail(err, DS_E_FORMAT, "'%s' is no regular file", path);
+    return ds_steal_fd(&fd);
+}
+
 char *ds_file_dir(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -80,13 +92,30 @@ int ds_file_lock_dir(struct ds_file_lock *lock, const char *path, int64_t timeou
     return wait_for_lock(lock, &fd, dir, timeout_ms, err);
 }
 
+/* A root cron job must not take the file from the user whose watch writes it. */
+static void keep_owner(int fd, const char *path, const char *dir)
+{
+    struct stat st;
+
+    if (geteuid() != 0)
+        return;
+    if (stat(path, &st) == 0 || stat(dir, &st) == 0)
+        ds_ignore(fchown(fd, st.st_uid, st.st_gid) < 0); /* as it is beats not at all */
+}
+
 int ds_file_lock_path(struct ds_file_lock *lock, const char *path, int64_t timeout_ms,
                       struct ds_error *err)
 {
     DS_AUTO(fd) int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 
+    DS_AUTO(str) char *dir = ds_file_dir(path);
+
     if (fd < 0)
         return ds_fail_errno(err, "cannot open '%s'", path);
+    /* Whoever made it: the next one may be somebody else.  Not ours: then it is as it is.
+     */
+    keep_owner(fd, dir, dir);
+    ds_ignore(fchmod(fd, 0644) < 0);
     return wait_for_lock(lock, &fd, path, timeout_ms, err);
 }
 
@@ -124,17 +153,6 @@ static int write_all(int fd, const char *data, size_t len)
         len -= (size_t)n;
     }
     return 0;
-}
-
-/* A root cron job must not take the file from the user whose watch writes it. */
-static void keep_owner(int fd, const char *path, const char *dir)
-{
-    struct stat st;
-
-    if (geteuid() != 0)
-        return;
-    if (stat(path, &st) == 0 || stat(dir, &st) == 0)
-        ds_ignore(fchown(fd, st.st_uid, st.st_gid) < 0); /* as it is beats not at all */
 }
 
 static int write_temporary(const char *temporary, const char *path, const char *dir,

@@ -121,9 +121,9 @@ bool ds_follower_is_settled(const struct ds_follower *follower)
         const struct ds_standing *standing = &state->servers[i];
         const struct ds_health *health = &standing->health;
 
-        if (standing->intent == DS_INTENT_OUT || standing->seen >= most)
+        if (standing->intent == DS_INTENT_OUT || standing->checks >= most)
             continue;
-        if (!standing->seen || health->run || health->fails)
+        if (!standing->checks || health->run || health->fails)
             return false;
     }
     return true;
@@ -136,7 +136,10 @@ static int write_state(struct ds_follower *follower, struct ds_error *err)
 
     if (ds_keeper_lock(keeper, LOCK_WAIT_MS, err) < 0)
         return -1;
-    ds_follower_sync(follower);
+    if (ds_follower_sync(follower, err) < 0) {
+        ds_keeper_unlock(keeper);
+        return -1;
+    }
     if (take_config(follower))
         ds_follower_track(follower);
     rc = ds_follower_decide(follower, err);
@@ -185,17 +188,22 @@ int ds_follower_write(struct ds_follower *follower)
     return 0;
 }
 
-void ds_follower_sync(struct ds_follower *follower)
+int ds_follower_sync(struct ds_follower *follower, struct ds_error *err)
 {
     enum ds_keeper_news news = ds_keeper_sync(&follower->keeper);
 
     if (news == DS_KEEPER_SAME)
-        return;
+        return 0;
     follower->dirty = follower->urgent = true;
+    if (news == DS_KEEPER_UNREAD) {
+        *err = follower->keeper.unreadable;
+        return -1;
+    }
     if (news == DS_KEEPER_INTENT) {
         follower->operator_act = true;
         ds_follower_track(follower);
     }
+    return 0;
 }
 
 bool ds_follower_wants_write(const struct ds_follower *follower)

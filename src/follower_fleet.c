@@ -58,8 +58,10 @@ static bool step(struct ds_follower *follower, struct ds_standing *standing,
     char why[DS_WHY_MAX];
 
     memcpy(why, standing->health.why, sizeof why);
-    if (news)
+    if (news) {
         standing->seen = sighting->seq;
+        standing->checks++;
+    }
     ds_health_step(&follower->health, &standing->health,
                    news ? sighting->sight : DS_SIGHT_NONE, news ? sighting->why : NULL,
                    now_ms);
@@ -79,15 +81,6 @@ static bool step(struct ds_follower *follower, struct ds_standing *standing,
 }
 
 /* ---- a source that says who there is ---- */
-
-static bool is_configured(const struct ds_config *config, const char *address)
-{
-    for (size_t i = 0; i < config->pushgateway.n_servers; i++) {
-        if (strcmp(config->pushgateway.servers[i].address, address) == 0)
-            return true;
-    }
-    return false;
-}
 
 /* What the source says of one server; true when that is new. */
 static bool discover(struct ds_follower *follower, const struct ds_sighting *sighting)
@@ -127,7 +120,7 @@ static bool forget_gone(struct ds_follower *follower, const struct ds_fleet *fle
             find_sighting(fleet, standing->server.address);
 
         if (standing->member ||
-            is_configured(follower->config, standing->server.address) ||
+            ds_config_lists(follower->config, standing->server.address) ||
             (sighting && (sighting->listed || sighting->intent == DS_INTENT_OUT)))
             continue;
         ds_log(DS_LOG_INFO, "server forgotten", "server", standing->server.address, NULL);

@@ -241,6 +241,14 @@ struct ds_http_transfer *ds_http_start(struct ds_http_loop *loop,
     return transfer;
 }
 
+/* curl has no code of its own for a resolver that could not be started. */
+static bool is_local(CURLcode code, long os_errno, const char *words)
+{
+    return code == CURLE_OUT_OF_MEMORY || code == CURLE_FAILED_INIT ||
+           os_errno == EMFILE || os_errno == ENFILE || os_errno == ENOMEM ||
+           os_errno == ENOBUFS || strstr(words, "thread failed to start");
+}
+
 static void fill_failure(struct ds_http_transfer *transfer, CURLcode code)
 {
     struct ds_http_response *response = &transfer->response;
@@ -251,6 +259,7 @@ static void fill_failure(struct ds_http_transfer *transfer, CURLcode code)
     response->status = 0;
     response->refused = code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED;
     response->timed_out = code == CURLE_OPERATION_TIMEDOUT;
+    response->local = is_local(code, os_errno, words);
     if (response->headers.over || response->body.over) {
         ds_fail(&response->err, DS_E_NET, "%s %s: the answer%s longer than %zu bytes",
                 transfer->method, transfer->url,

@@ -48,6 +48,11 @@ int ds_keeper_claim(struct ds_keeper *keeper, int64_t timeout_ms, struct ds_erro
 {
     DS_AUTO(str) char *path = claim_path(keeper->path);
 
+    if (ds_file_lock_path(&keeper->alive, path, 0, err) == 0)
+        return 0;
+    if (err->code == DS_E_TEMP && timeout_ms)
+        ds_log(DS_LOG_INFO, "waiting for another watch, or a command, to be done",
+               "state", keeper->path, NULL);
     if (ds_file_lock_path(&keeper->alive, path, timeout_ms, err) < 0) {
         if (err->code == DS_E_TEMP)
             return ds_fail(err, DS_E_TEMP, "another watch keeps '%s'", keeper->path);
@@ -68,13 +73,13 @@ static int read_file(struct ds_keeper *keeper, struct ds_state *state,
                      struct ds_error *err)
 {
     DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
-    DS_AUTO(fd) int fd = open(keeper->path, O_RDONLY | O_CLOEXEC);
+    DS_AUTO(fd) int fd = ds_file_open_regular(keeper->path, err);
 
     ds_auto_fd(&keeper->fd);
     keeper->fd = -1;
     keeper->unsure = false;
     if (fd < 0)
-        return ds_fail_errno(err, "cannot open '%s'", keeper->path);
+        return -1;
     if (ds_file_id_of_fd(fd, &keeper->id) < 0)
         return ds_fail_errno(err, "cannot stat '%s'", keeper->path);
     if (ds_file_read_fd(&text, fd, keeper->path, err) < 0)
@@ -83,6 +88,12 @@ static int read_file(struct ds_keeper *keeper, struct ds_state *state,
         return ds_wrap(err, "'%s'", keeper->path);
     keeper->fd = ds_steal_fd(&fd);
     return 0;
+}
+
+/* Damaged, as opposed to good perhaps and only not to be read by us or now. */
+static bool is_bad(const struct ds_error *why)
+{
+    return why->code == DS_E_FORMAT || why->code == DS_E_NEWER;
 }
 
 static void set_aside(struct ds_keeper *keeper, const struct ds_error *why)
@@ -114,7 +125,7 @@ int ds_keeper_load(struct ds_keeper *keeper, bool may_set_aside, struct ds_error
     ds_state_release(&state);
     if (why.code == DS_E_MISSING)
         return 0;
-    if (!may_set_aside) {
+    if (!may_set_aside || !is_bad(&why)) {
         *err = why;
         return -1;
     }
@@ -180,9 +191,14 @@ enum ds_keeper_news ds_keeper_sync(struct ds_keeper *keeper)
     if (!ds_keeper_is_behind(keeper))
         return DS_KEEPER_SAME;
     if (read_file(keeper, &theirs, &why) < 0) {
-        if (why.code != DS_E_MISSING)
+        if (why.code == DS_E_MISSING)
+            return DS_KEEPER_LOST;
+        if (is_bad(&why)) {
             set_aside(keeper, &why);
-        return DS_KEEPER_LOST;
+            return DS_KEEPER_LOST;
+        }
+        keeper->unreadable = why;
+        return DS_KEEPER_UNREAD;
     }
     changed = drop_unlisted(&keeper->state, &theirs);
     for (size_t i = 0; i < theirs.n_servers; i++)

@@ -70,7 +70,7 @@ static void set_evidence(struct ds_ledger *ledger, struct ds_ledger_line *line,
                          enum ds_sight sight, const char *why)
 {
     line->sighting.sight = sight;
-    line->sighting.seq++;
+    line->sighting.seq = ++ledger->seq;
     snprintf(line->sighting.why, sizeof line->sighting.why, "%.*s", DS_WHY_MAX - 1, why);
     ledger->news = true;
 }

@@ -129,7 +129,7 @@ static int store(const struct ds_opt *opt, void *values, const char *text,
             break;
         return 0;
     case DS_OPT_NUMBER:
-        if (ds_num_parse(text, 0, UINT32_MAX, &number, err) < 0)
+        if (ds_num_parse(text, 1, UINT32_MAX, &number, err) < 0)
             break;
         *(unsigned *)field = (unsigned)number;
         return 0;

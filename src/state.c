@@ -69,8 +69,10 @@ int ds_state_load(struct ds_state *state, const char *path, struct ds_error *err
 {
     DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
 
+    DS_AUTO(fd) int fd = ds_file_open_regular(path, err);
+
     ds_state_init(state);
-    if (ds_file_read(&text, path, err) < 0)
+    if (fd < 0 || ds_file_read_fd(&text, fd, path, err) < 0)
         return -1;
     ds_state_release(state);
     if (ds_state_parse(state, text.data, text.len, err) < 0)
@@ -280,5 +282,8 @@ void ds_state_take_ring(struct ds_state *state, struct ds_state *from)
 
 bool ds_state_is_stale(const struct ds_state *state, int64_t wall_ms)
 {
-    return wall_ms - state->checked_at_ms > DS_STATE_STALE_MS;
+    int64_t age_ms = wall_ms - state->checked_at_ms;
+
+    /* From the future: the clock was put back, and nobody has written since. */
+    return age_ms > DS_STATE_STALE_MS || age_ms < -DS_STATE_STALE_MS;
 }

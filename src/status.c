@@ -41,6 +41,11 @@ static void judge_ring(struct ds_status *status, const struct ds_state *state,
     if (!state->checked_at_ms)
         ds_buf_adds(add_problem(status, DS_VERDICT_CRITICAL),
                     "nothing follows the servers' health: dshard watch has never run");
+    else if (state->checked_at_ms > wall_ms && ds_state_is_stale(state, wall_ms))
+        ds_buf_adds(
+            add_problem(status, DS_VERDICT_CRITICAL),
+            "nothing follows the servers' health: the last check is in the future, "
+            "so the clock was put back and no watch has written since");
     else if (ds_state_is_stale(state, wall_ms))
         ds_buf_addf(add_problem(status, DS_VERDICT_CRITICAL),
                     "nothing follows the servers' health: the last check was %s ago",

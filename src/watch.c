@@ -81,6 +81,23 @@ static int load_again(struct watch *watch, struct ds_config *config, struct ds_e
     return ds_follower_configure(&watch->follower, config, err);
 }
 
+/* Taking a server out of the file does not take it out of the ring: that is deregister's.
+ */
+static void warn_of_unlisted(const struct watch *watch)
+{
+    const struct ds_state *state = &watch->follower.keeper.state;
+
+    for (size_t i = 0; i < state->n_servers && !watch->config->consul; i++) {
+        const char *address = state->servers[i].server.address;
+
+        if (state->servers[i].intent == DS_INTENT_OUT ||
+            ds_config_lists(watch->config, address))
+            continue;
+        ds_log(DS_LOG_WARN, "server not configured any more, and still registered",
+               "server", address, "remedy", "dshard deregister", NULL);
+    }
+}
+
 static void reload(struct watch *watch)
 {
     struct ds_error err = DS_ERROR_INIT;
@@ -98,6 +115,7 @@ static void reload(struct watch *watch)
     ds_config_release(watch->config);
     *watch->config = config; /* the follower borrows it by its old address: */
     watch->follower.config = watch->config;
+    warn_of_unlisted(watch);
     ds_log(DS_LOG_INFO, "configuration reloaded", "file", watch->options->config_path,
            NULL);
 }
@@ -118,11 +136,13 @@ static void take_signals(struct watch *watch)
 static void take_changes(struct watch *watch)
 {
     char events[4096];
+    struct ds_error ignored =
+        DS_ERROR_INIT; /* the next write meets it again, and says it */
 
     while (read(watch->changes, events, sizeof events) > 0)
         ;
     if (ds_keeper_is_behind(&watch->follower.keeper))
-        ds_follower_sync(&watch->follower);
+        ds_ignore(ds_follower_sync(&watch->follower, &ignored) < 0);
 }
 
 /* ---- words to the supervisor ---- */

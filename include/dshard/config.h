@@ -100,6 +100,9 @@ void ds_config_hints(const struct ds_config *config, struct ds_buf *out);
    one JSON object; secrets are "***". */
 void ds_config_show(const struct ds_config *config, bool json, struct ds_buf *out);
 
+/* Whether a server of that name is configured. */
+bool ds_config_lists(const struct ds_config *config, const char *address);
+
 /* How many servers of n must stay: the count itself, or the percentage rounded up. */
 size_t ds_config_min_healthy(const struct ds_config *config, size_t n_servers);
 

@@ -16,6 +16,10 @@ int ds_file_read(struct ds_buf *out, const char *path, struct ds_error *err) DS_
 int ds_file_read_fd(struct ds_buf *out, int fd, const char *name, struct ds_error *err)
     DS_NODISCARD;
 
+/* Opens a file for reading that must be a regular one (DS_E_FORMAT if it is none): a pipe
+   would be waited for.  The descriptor, or -1. */
+int ds_file_open_regular(const char *path, struct ds_error *err) DS_NODISCARD;
+
 /*
  * A lock on the directory that holds a file (flock on the directory itself: there is no
  * lock file to own or to leave behind).  Waits up to timeout_ms (0: not at all);
@@ -30,8 +34,9 @@ struct ds_file_lock {
     }
 int ds_file_lock_dir(struct ds_file_lock *lock, const char *path, int64_t timeout_ms,
                      struct ds_error *err) DS_NODISCARD;
-/* The same on a file of its own, created if need be: for a lock that is kept for long
-   while others go on locking the directory for their short writes. */
+/* The same on a file of its own, created if need be, 0644 and with the directory's owner:
+   for a lock that is kept for long while others go on locking the directory for their
+   short writes. */
 int ds_file_lock_path(struct ds_file_lock *lock, const char *path, int64_t timeout_ms,
                       struct ds_error *err) DS_NODISCARD;
 /* Whether somebody holds ds_file_lock_path(path) now; a missing file is not held. */

@@ -55,7 +55,8 @@ int ds_follower_begin(struct ds_follower *follower, struct ds_error *err) DS_NOD
 /* Tells the feed which servers there are. */
 void ds_follower_track(struct ds_follower *follower);
 
-void ds_follower_sync(struct ds_follower *follower); /* takes over what others wrote */
+/* Takes over what others wrote; -1 when it cannot be read now. */
+int ds_follower_sync(struct ds_follower *follower, struct ds_error *err) DS_NODISCARD;
 void ds_follower_step(
     struct ds_follower *follower); /* takes evidence, starts what is due */
 bool ds_follower_wants_write(const struct ds_follower *follower);

@@ -41,6 +41,7 @@ struct ds_http_response {
     int status;   /* 0: no whole answer came, see err */
     bool refused; /* the connection was refused: nobody listens there */
     bool timed_out;
+    bool local;            /* for want of descriptors, threads or memory here */
     struct ds_buf body;    /* never more than body_max */
     struct ds_buf headers; /* as received, for ds_http_header() */
     int64_t elapsed_ms;

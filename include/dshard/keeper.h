@@ -25,15 +25,17 @@ struct ds_keeper {
     struct ds_file_lock lock;  /* of the directory, during a write */
     struct ds_file_lock alive; /* of PATH's watch, as long as a watch runs */
     int fd;                    /* the file that was read, so that its inode stays taken */
-    struct ds_file_id id;      /* of fd */
-    bool unsure;               /* somebody may have replaced it right after a write */
-    bool stuck;                /* a bad file cannot be set aside: said once */
+    struct ds_error unreadable; /* why, after DS_KEEPER_UNREAD */
+    struct ds_file_id id;       /* of fd */
+    bool unsure;                /* somebody may have replaced it right after a write */
+    bool stuck;                 /* a bad file cannot be set aside: said once */
 };
 
 /* What ds_keeper_sync() found. */
 enum ds_keeper_news {
     DS_KEEPER_SAME,   /* nothing that matters here */
     DS_KEEPER_INTENT, /* an operator's act: intents, weights or servers changed */
+    DS_KEEPER_UNREAD, /* it cannot be read, which may pass: do not write over it */
     DS_KEEPER_LOST,   /* it is gone, bad, or has a ring of its own: write it again */
 };
 

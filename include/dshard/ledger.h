@@ -53,8 +53,9 @@ struct ds_ledger {
     int64_t lost_since_ms;  /* not reachable: since when */
     bool answered;          /* it has answered at least once */
     bool marks_known;       /* so have its marks of who is out */
-    bool news;              /* evidence or intents changed; the reader resets it */
-    bool disputes_changed;  /* so may have ds_ledger_is_disputed() */
+    uint64_t seq; /* of all evidence: who is forgotten and comes back counts on */
+    bool news;    /* evidence or intents changed; the reader resets it */
+    bool disputes_changed; /* so may have ds_ledger_is_disputed() */
 };
 
 void ds_ledger_init(struct ds_ledger *ledger, int64_t shrink_hold_ms, int64_t now_ms);

@@ -18,7 +18,7 @@ enum ds_opt_kind {
     DS_OPT_TEXT,     /* const char *, borrowed from argv */
     DS_OPT_LIST,     /* struct ds_opt_list: may be given several times */
     DS_OPT_DURATION, /* int64_t milliseconds */
-    DS_OPT_NUMBER,   /* unsigned */
+    DS_OPT_NUMBER,   /* unsigned, from 1 */
 };
 
 struct ds_opt_list {

@@ -188,8 +188,10 @@ static int settle(struct ds_config *config, const struct ds_cmd_acts *acts,
 
         if (ds_watch_once(config, &options, err) == 0)
             return 0;
-        if (err->code != DS_E_TEMP)
-            return -1;
+        if (err->code != DS_E_TEMP) {
+            err->code = DS_E_TEMP;
+            return ds_wrap(err, "it is written, but the ring has not followed");
+        }
         if (ds_state_load(&state, config->state_file, err) == 0 &&
             is_settled(acts, &state))
             return 0;

@@ -13,16 +13,18 @@ static const struct ds_opt options[] = {
      "check until there is a verdict on every server, write, exit (for cron)"},
 };
 
-enum { SETTLING_SLACK_MS = 1000 };
+enum { SETTLING_SLACK_MS = 1000, SETTLING_MAX_MS = 10000 };
 
 /* How long to wait for the claim: a command that settles the ring is done by then. */
 static int64_t longest_settling_ms(const struct ds_config *config)
 {
     unsigned rise = config->health_check.rise, fall = config->health_check.fall;
 
-    return (config->health_check.interval_ms + config->health_check.timeout_ms) *
-               (rise > fall ? rise : fall) +
-           SETTLING_SLACK_MS;
+    int64_t ms = (config->health_check.interval_ms + config->health_check.timeout_ms) *
+                     (rise > fall ? rise : fall) +
+                 SETTLING_SLACK_MS;
+
+    return ms < SETTLING_MAX_MS ? ms : SETTLING_MAX_MS;
 }
 
 static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)

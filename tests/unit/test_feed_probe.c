@@ -137,7 +137,7 @@ static void each_answer_has_its_meaning(void **state)
     assert_ok(ds_probe_all(&config, servers, DS_COUNT(servers), items, &err), &err);
     for (size_t i = 0; i < DS_COUNT(CASES); i++) {
         assert_string_equal(items[i].address, servers[i].address);
-        assert_int_equal(items[i].seq, 1);
+        assert_true(items[i].seq > 0);
         if (items[i].sight != CASES[i].sight ||
             strncmp(items[i].why, CASES[i].why, strlen(CASES[i].why)) != 0 ||
             (!CASES[i].why[0] && items[i].why[0]))

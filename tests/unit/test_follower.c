@@ -104,6 +104,7 @@ static int teardown(void **state)
 /* One turn of the watch's loop. */
 static void turn(struct fleet *f)
 {
+    struct ds_error err = DS_ERROR_INIT;
     int64_t wait_ms;
 
     ds_follower_step(&f->follower);
@@ -112,7 +113,7 @@ static void turn(struct fleet *f)
     wait_ms = ds_follower_next_ms(&f->follower) - ds_clock_mono_ms();
     ds_http_loop_run(f->loop, NULL, 0, wait_ms < 20 ? wait_ms : 20);
     if (ds_keeper_is_behind(&f->follower.keeper))
-        ds_follower_sync(&f->follower);
+        assert_ok(ds_follower_sync(&f->follower, &err), &err);
 }
 
 static void load(const struct fleet *f, struct ds_state *state)
