@@ -79,6 +79,11 @@ static int parse_root(const json_t *root, struct ds_accord_ring *ring,
     }
     if (ring->n)
         qsort(ring->members, ring->n, sizeof *ring->members, ds_server_compare);
+    for (size_t i = 1; i < ring->n; i++) {
+        if (ds_server_compare(&ring->members[i - 1], &ring->members[i]) == 0)
+            return ds_fail(err, DS_E_FORMAT, "the published ring has '%s' twice",
+                           ring->members[i].address);
+    }
     ring->replicas = (unsigned)replicas;
     ds_ring_digest(ring->members, ring->n, ring->replicas, ring->digest);
     if (strcmp(ring->digest, digest) != 0)

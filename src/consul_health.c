@@ -76,13 +76,18 @@ static unsigned weight_of(const json_t *service)
 static int take_address(struct ds_consul_instance *instance, const json_t *entry,
                         const json_t *service, struct ds_error *err)
 {
+    const json_t *address = json_object_get(service, "Address");
     const char *host = text_of(service, "Address");
     json_int_t port = json_integer_value(json_object_get(service, "Port"));
     char text[DS_ADDRESS_MAX + 32];
     bool is_bare_v6;
 
-    if (!*host)
+    if (!json_string_length(address)) {
+        address = json_object_get(json_object_get(entry, "Node"), "Address");
         host = text_of(json_object_get(entry, "Node"), "Address");
+    }
+    if (json_string_length(address) != strlen(host))
+        return ds_fail(err, DS_E_FORMAT, "'%.40s' and a NUL is no host", host);
     is_bare_v6 = strchr(host, ':') && host[0] != '[';
     if (strlen(host) > DS_ADDRESS_MAX)
         return ds_fail(err, DS_E_FORMAT, "'%.40s...' is too long a host", host);

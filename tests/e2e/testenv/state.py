@@ -34,14 +34,14 @@ def murmur3(data, seed=0):
     return h ^ h >> 16
 
 
-def _hash16(data):
+def hash16(data):
     return f"{murmur3(data, 0):08x}{murmur3(data, 1):08x}"
 
 
 def digest(members, replicas=500):
     """members: (address, weight) pairs in any order."""
     lines = sorted(f"{a} {w}\n".encode() for a, w in members)
-    return _hash16(f"v1\n{replicas}\n".encode() + b"".join(lines))
+    return hash16(f"v1\n{replicas}\n".encode() + b"".join(lines))
 
 
 def owner(members, key, replicas=500):
@@ -61,7 +61,7 @@ def dump(content):
 
 
 def checksum(content):
-    return _hash16(dump({k: v for k, v in content.items() if k != "checksum"}).encode())
+    return hash16(dump({k: v for k, v in content.items() if k != "checksum"}).encode())
 
 
 def now_ms():
