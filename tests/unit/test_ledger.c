@@ -429,22 +429,6 @@ static void a_fleet_that_vanishes_bit_by_bit_is_one_event(void **state)
     assert_string_equal(wait_until(&book, 60000), "");
 }
 
-static void who_was_let_go_before_is_not_called_back(void **state)
-{
-    DS_AUTO(book) struct book book;
-
-    (void)state;
-    book_init(&book);
-    says(&book, "a+ b+ c+ d+ e+");
-    says(&book, "b+ c+ d+ e+");
-    assert_string_equal(wait_until(&book, 1000), "a-");
-    wait_until(&book, 5000);
-    says(&book, "d+ e+"); /* with a, three of the five of 30 s ago */
-    assert_string_equal(disputed(&book), "bc");
-    assert_string_equal(wait_until(&book, 7000), "");
-    assert_string_equal(we_find(&book, "ax b+ c+"), "b= c=");
-}
-
 static void who_left_long_ago_is_no_part_of_a_mass_loss(void **state)
 {
     DS_AUTO(book) struct book book;
@@ -709,7 +693,6 @@ int main(void)
         cmocka_unit_test(of_most_that_vanish_the_dead_leave_after_shrink_hold),
         cmocka_unit_test(an_empty_answer_takes_nobody_out),
         cmocka_unit_test(a_fleet_that_vanishes_bit_by_bit_is_one_event),
-        cmocka_unit_test(who_was_let_go_before_is_not_called_back),
         cmocka_unit_test(who_left_long_ago_is_no_part_of_a_mass_loss),
         cmocka_unit_test(whom_operators_take_out_is_no_loss),
         cmocka_unit_test(without_consul_only_refused_connections_count),
