@@ -216,6 +216,11 @@ int64_t ds_accord_next_ms(const struct ds_accord *accord)
     return next;
 }
 
+bool ds_accord_is_fresh(const struct ds_accord *accord)
+{
+    return accord->poll.ok && accord->lock_poll.ok;
+}
+
 bool ds_accord_is_settled(const struct ds_accord *accord)
 {
     return accord->role != DS_ACCORD_UNKNOWN && !wants_publication(accord);

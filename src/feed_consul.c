@@ -114,6 +114,7 @@ static void describe_source(struct consul_feed *feed)
     fleet->fresh = feed->health.ok;
     fleet->known = feed->health.answered && feed->marks.tried;
     fleet->error[0] = '\0';
+    fleet->deserted = ds_ledger_is_deserted(&feed->ledger);
     if (!feed->health.ok && feed->health.tried)
         memcpy(fleet->error, feed->health.err.text, sizeof fleet->error);
     else if (!feed->marks.ok && feed->marks.tried)

@@ -92,6 +92,22 @@ static bool take_config(struct ds_follower *follower)
     return ds_keeper_configure(&follower->keeper, follower->config);
 }
 
+void ds_follower_rejoin(struct ds_follower *follower)
+{
+    struct ds_error err = DS_ERROR_INIT;
+    struct ds_accord *accord;
+
+    if (!follower->accord)
+        return;
+    accord = ds_accord_new(follower->config, follower->loop, &err);
+    if (!accord) { /* the feed took the same settings a moment ago */
+        ds_log(DS_LOG_ERROR, "session with Consul not renewed", "why", err.text, NULL);
+        return;
+    }
+    ds_accord_free(follower->accord);
+    follower->accord = accord;
+}
+
 int ds_follower_begin(struct ds_follower *follower, struct ds_error *err)
 {
     const struct ds_state *state = &follower->keeper.state;

@@ -139,6 +139,12 @@ static void log_source(struct ds_follower *follower, const struct ds_fleet *flee
     if (fleet->fresh && follower->source_lost)
         ds_log(DS_LOG_INFO, "Consul is back", NULL);
     follower->source_lost = lost;
+    if (fleet->deserted && !follower->source_deserted)
+        ds_log(DS_LOG_WARN,
+               "Consul lists no server: it was wiped, or the token lacks node:read; the "
+               "ring stays",
+               NULL);
+    follower->source_deserted = fleet->deserted;
 }
 
 static void take_discoveries(struct ds_follower *follower)

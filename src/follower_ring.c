@@ -8,7 +8,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { COALESCE_MS = 300, OVERLAY_MS = 10000, NUMBER_MAX = 24 };
+enum {
+    COALESCE_MS = 300,
+    OVERLAY_MS = 35000 /* a dead decider is replaced after 21 s */,
+    NUMBER_MAX = 24
+};
 
 static void log_change(const struct ds_state *state)
 {
@@ -70,9 +74,29 @@ static void set_frozen(struct ds_state *state, const struct ds_decision *decisio
 /* ---- with other watches ---- */
 
 /*
- * Follows what the decider has published, less those that we know to be dead and it may
- * not have seen yet.  After a while its word counts: it may see what we do not.
+ * Whether a server that the published ring has is left out here: it is down, and the
+ * decider may not have seen that yet; or it is back and held, and the decider has not
+ * spoken since it went.  After a while the decider's word counts, if there is one to
+ * hear: it may see what we do not.
  */
+static bool is_left_out(struct ds_follower *follower, const struct ds_standing *standing,
+                        int64_t now_ms)
+{
+    const struct ds_health *health = &standing->health;
+    int64_t until_ms = health->since_ms + OVERLAY_MS;
+
+    if (health->state == DS_HEALTH_HELD)
+        return health->n_flaps && health->flaps[0] >= follower->ring_taken_ms;
+    if (health->state != DS_HEALTH_DOWN)
+        return false;
+    if (!ds_accord_is_fresh(follower->accord))
+        return true;
+    if (until_ms > now_ms && until_ms < follower->overlay_until_ms)
+        follower->overlay_until_ms = until_ms;
+    return now_ms < until_ms;
+}
+
+/* Follows what the decider has published, less those that are left out. */
 static void follow(struct ds_follower *follower, const struct ds_accord_ring *ring,
                    struct ds_decision *out)
 {
@@ -85,12 +109,8 @@ static void follow(struct ds_follower *follower, const struct ds_accord_ring *ri
     for (size_t i = 0; i < ring->n; i++) {
         const struct ds_standing *standing =
             ds_state_add(state, ring->members[i].address, ring->members[i].weight);
-        int64_t until_ms = standing->health.since_ms + OVERLAY_MS;
-        bool dead = standing->health.state == DS_HEALTH_DOWN && now_ms < until_ms;
 
-        if (dead && !ring->frozen && until_ms < follower->overlay_until_ms)
-            follower->overlay_until_ms = until_ms;
-        if (ring->frozen || !dead)
+        if (ring->frozen || !is_left_out(follower, standing, now_ms))
             out->members[out->n++] = ring->members[i];
     }
     if (!out->n && ring->n) { /* the decider is about to freeze it */
@@ -125,6 +145,10 @@ static void agree(struct ds_follower *follower, struct ds_decision *decision,
     const struct ds_accord_ring *ring = ds_accord_ring(follower->accord);
 
     follower->overlay_until_ms = INT64_MAX;
+    if (ring && strcmp(ring->digest, follower->ring_digest) != 0) {
+        memcpy(follower->ring_digest, ring->digest, sizeof follower->ring_digest);
+        follower->ring_taken_ms = ds_follower_now_ms(follower);
+    }
     if (role == DS_ACCORD_DECIDER && decision->publish)
         ds_accord_publish(follower->accord, decision->members, decision->n, *replicas,
                           decision->frozen ? decision->reason : NULL);

@@ -62,7 +62,7 @@ static void set_word(struct ds_ledger *ledger, struct ds_ledger_line *line,
     line->word_since_ms = now_ms;
     line->own_fails = 0;
     line->own_seq = 0;
-    line->mass = false;
+    line->mass = line->gone = false;
     ledger->disputes_changed = true;
 }
 
@@ -123,7 +123,7 @@ static void judge_vanished(struct ds_ledger *ledger, int64_t now_ms)
         struct ds_ledger_line *line = &ledger->lines[i];
 
         /* Who has been let go by then is not called back. */
-        if (line->word != DS_WORD_VANISHED || line->mass ||
+        if (line->word != DS_WORD_VANISHED || line->mass || line->gone ||
             now_ms - line->word_since_ms > DS_LEDGER_SETTLE_MS)
             continue;
         line->mass = true;
@@ -196,7 +196,7 @@ bool ds_ledger_is_disputed(const struct ds_ledger *ledger,
     if (line->word == DS_WORD_UNPROBED || line->word == DS_WORD_AGENT_LOST)
         return true;
     if (line->word == DS_WORD_VANISHED)
-        return line->mass;
+        return line->mass && !line->gone;
     return is_unreachable(ledger, now_ms) && line->was_there;
 }
 
@@ -245,7 +245,7 @@ static void weigh_own(struct ds_ledger *ledger, struct ds_ledger_line *line,
     snprintf(why, sizeof why, "%.60s, and our own check: %.110s", word_text(ledger, line),
              own->why);
     if (line->word == DS_WORD_VANISHED)
-        line->was_there = false; /* nobody speaks for it any more */
+        line->gone = true; /* nobody speaks for it any more */
     set_evidence(ledger, line, DS_SIGHT_FINAL, why);
 }
 
@@ -269,13 +269,16 @@ void ds_ledger_tick(struct ds_ledger *ledger, int64_t now_ms)
 {
     for (size_t i = 0; i < ledger->n; i++) {
         struct ds_ledger_line *line = &ledger->lines[i];
+        int64_t age_ms = now_ms - line->word_since_ms;
 
-        if (line->word != DS_WORD_VANISHED || line->mass || !line->was_there)
+        if (line->word != DS_WORD_VANISHED)
             continue;
-        if (now_ms - line->word_since_ms < DS_LEDGER_SETTLE_MS)
-            continue;
-        line->was_there = false;
-        set_evidence(ledger, line, DS_SIGHT_FAIL, "no longer registered in Consul");
+        if (!line->gone && !line->mass && age_ms >= DS_LEDGER_SETTLE_MS) {
+            line->gone = true;
+            set_evidence(ledger, line, DS_SIGHT_FAIL, "no longer registered in Consul");
+        }
+        if (line->gone && age_ms > DS_LEDGER_WINDOW_MS)
+            line->was_there = false; /* nobody counts it any more */
     }
 }
 
@@ -291,7 +294,7 @@ int64_t ds_ledger_next_ms(const struct ds_ledger *ledger, int64_t now_ms)
         const struct ds_ledger_line *line = &ledger->lines[i];
         int64_t settled_ms = line->word_since_ms + DS_LEDGER_SETTLE_MS;
 
-        if (line->word == DS_WORD_VANISHED && !line->mass && line->was_there &&
+        if (line->word == DS_WORD_VANISHED && !line->mass && !line->gone &&
             settled_ms < next)
             next = settled_ms;
     }
@@ -342,7 +345,7 @@ size_t ds_ledger_sightings(const struct ds_ledger *ledger, struct ds_sighting **
         struct ds_sighting *sighting = &(*items)[i];
 
         *sighting = line->sighting;
-        sighting->listed = line->listed || line->was_there;
+        sighting->listed = line->listed || (line->was_there && !line->gone);
         sighting->intent = DS_INTENT_IN;
         if (line->out)
             sighting->intent = DS_INTENT_OUT;
@@ -350,4 +353,16 @@ size_t ds_ledger_sightings(const struct ds_ledger *ledger, struct ds_sighting **
             sighting->intent = DS_INTENT_DRAINING;
     }
     return ledger->n;
+}
+
+bool ds_ledger_is_deserted(const struct ds_ledger *ledger)
+{
+    bool was_there = false;
+
+    for (size_t i = 0; i < ledger->n; i++) {
+        if (ledger->lines[i].listed)
+            return false;
+        was_there = was_there || (ledger->lines[i].was_there && !ledger->lines[i].out);
+    }
+    return ledger->reachable && was_there;
 }

@@ -115,6 +115,7 @@ static void reload(struct watch *watch)
     ds_config_release(watch->config);
     *watch->config = config; /* the follower borrows it by its old address: */
     watch->follower.config = watch->config;
+    ds_follower_rejoin(&watch->follower);
     warn_of_unlisted(watch);
     ds_log(DS_LOG_INFO, "configuration reloaded", "file", watch->options->config_path,
            NULL);

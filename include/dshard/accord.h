@@ -53,6 +53,9 @@ void ds_accord_free(struct ds_accord *accord);
 bool ds_accord_tick(struct ds_accord *accord, int64_t now_ms);
 int64_t ds_accord_next_ms(const struct ds_accord *accord);
 
+/* Consul answers, so what is published is what the decider says now. */
+bool ds_accord_is_fresh(const struct ds_accord *accord);
+
 /* Nothing is on its way: the role is known, and what a decider wants is published. */
 bool ds_accord_is_settled(const struct ds_accord *accord);
 

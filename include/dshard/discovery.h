@@ -34,6 +34,7 @@ struct ds_fleet {
     bool discovers; /* `listed`, intent and weight of the items mean something */
     bool known;     /* the source has answered at least once */
     bool fresh;     /* its last answer was good: what is listed is what there is */
+    bool deserted;  /* the last answer was good and lists nobody, though it did before */
     char error[DS_ERROR_TEXT_MAX]; /* not fresh: why; UTF-8 is not certain */
 };
 

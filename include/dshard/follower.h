@@ -22,8 +22,10 @@ struct ds_follower {
     const struct ds_config *config; /* borrowed */
     struct ds_http_loop *loop;      /* borrowed */
     struct ds_feed *feed;
-    struct ds_accord *accord; /* NULL: standalone */
-    bool source_lost;         /* as it was logged last */
+    struct ds_accord *accord;          /* NULL: standalone */
+    bool source_lost, source_deserted; /* as it was logged last */
+    char ring_digest[DS_DIGEST_MAX]; /* of the published ring, as it was seen last, and */
+    int64_t ring_taken_ms;           /* since when, as ds_follower_now_ms() */
     int64_t overlay_until_ms; /* when a server that only we see down is the decider's
                                  again, as ds_follower_now_ms(); INT64_MAX: none */
     struct ds_keeper keeper;
@@ -52,6 +54,8 @@ int ds_follower_configure(struct ds_follower *follower, const struct ds_config *
                           struct ds_error *err) DS_NODISCARD;
 /* Once, after the state has been loaded. */
 int ds_follower_begin(struct ds_follower *follower, struct ds_error *err) DS_NODISCARD;
+/* With Consul, after another configuration: a session of its own settings. */
+void ds_follower_rejoin(struct ds_follower *follower);
 /* Tells the feed which servers there are. */
 void ds_follower_track(struct ds_follower *follower);
 

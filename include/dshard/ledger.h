@@ -39,6 +39,7 @@ struct ds_ledger_line {
     bool was_there; /* in an earlier one, or a member when we started */
     bool tracked;   /* watch knows it */
     bool drained, out;
+    bool gone; /* it vanished and has been let go */
     bool mass; /* it vanished with most of the others */
     int64_t word_since_ms;
     uint64_t own_seq; /* our own check's evidence that has been weighed */
@@ -82,6 +83,9 @@ void ds_ledger_weigh(struct ds_ledger *ledger, const struct ds_fleet *own,
 /* What time alone changes. */
 void ds_ledger_tick(struct ds_ledger *ledger, int64_t now_ms);
 int64_t ds_ledger_next_ms(const struct ds_ledger *ledger, int64_t now_ms);
+
+/* Consul answers and lists nobody, though there were servers and nobody took them out. */
+bool ds_ledger_is_deserted(const struct ds_ledger *ledger);
 
 /* Fills items for a fleet; *items is reallocated, the caller's. */
 size_t ds_ledger_sightings(const struct ds_ledger *ledger, struct ds_sighting **items);

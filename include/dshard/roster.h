@@ -36,8 +36,8 @@ struct ds_standing {
     struct ds_health health; /* how it is */
     bool member;             /* whether it is in the ring now */
     unsigned ring_weight;    /* its weight there; 0 unless it is a member */
-    unsigned checks; /* pieces of evidence that have come in; not on disk */
-    uint64_t seen;   /* the newest of them (ds_sighting.seq); not on disk */
+    unsigned checks;         /* pieces of evidence that have come in; not on disk */
+    uint64_t seen;           /* the newest of them (ds_sighting.seq); not on disk */
 };
 
 int ds_standing_compare(const void *a, const void *b); /* by address, bytewise */
