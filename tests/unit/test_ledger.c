@@ -429,6 +429,22 @@ static void a_fleet_that_vanishes_bit_by_bit_is_one_event(void **state)
     assert_string_equal(wait_until(&book, 60000), "");
 }
 
+static void who_was_let_go_before_is_not_called_back(void **state)
+{
+    DS_AUTO(book) struct book book;
+
+    (void)state;
+    book_init(&book);
+    says(&book, "a+ b+ c+ d+ e+");
+    says(&book, "b+ c+ d+ e+");
+    assert_string_equal(wait_until(&book, 1000), "a-");
+    wait_until(&book, 5000);
+    says(&book, "d+ e+"); /* with a, three of the five of 30 s ago */
+    assert_string_equal(disputed(&book), "bc");
+    assert_string_equal(wait_until(&book, 7000), "");
+    assert_string_equal(we_find(&book, "ax b+ c+"), "b= c=");
+}
+
 static void who_left_long_ago_is_no_part_of_a_mass_loss(void **state)
 {
     DS_AUTO(book) struct book book;
@@ -583,6 +599,17 @@ static void who_was_never_registered_is_down_once_consul_has_answered(void **sta
     assert_true(sighting(&book, 'b')->listed);
 }
 
+/* Consul has it no more, and in the end nobody counts it any longer. */
+static void let_go_of_b(struct book *book, int64_t after_ms)
+{
+    wait_until(book, after_ms);
+    says(book, "a+");
+    assert_string_equal(wait_until(book, after_ms + DS_LEDGER_SETTLE_MS), "b-");
+    wait_until(book, after_ms + DS_LEDGER_WINDOW_MS + 1);
+    track(book, "a");
+    assert_null(sighting(book, 'b'));
+}
+
 static void a_forgotten_server_that_comes_again_is_heard_at_once(void **state)
 {
     DS_AUTO(book) struct book book;
@@ -592,16 +619,10 @@ static void a_forgotten_server_that_comes_again_is_heard_at_once(void **state)
     track(&book, "ab");
     for (int i = 0; i < 50; i++)
         says(&book, "a+ b+");
-    says(&book, "a+");
-    assert_string_equal(wait_until(&book, 1000), "b-");
-    track(&book, "a");
-    assert_null(sighting(&book, 'b'));
+    let_go_of_b(&book, 0);
     assert_string_equal(says(&book, "a+ b+"), "a+ b+");
     track(&book, "ab");
-    wait_until(&book, 2000);
-    says(&book, "a+");
-    assert_string_equal(wait_until(&book, 3000), "b-");
-    track(&book, "a");
+    let_go_of_b(&book, 60000);
     assert_string_equal(track(&book, "aB"), "b-"); /* named again, not registered yet */
     assert_string_equal(says(&book, "a+ b-"), "a+ b-");
     assert_string_equal(says(&book, "a+ b+"), "a+ b+");
@@ -620,6 +641,27 @@ static void who_is_listed_or_marked_is_not_forgotten(void **state)
     mark(&book, "");
     track(&book, "");
     assert_int_equal(book.ledger.n, 2);
+}
+
+static void a_consul_without_our_servers_is_deserted(void **state)
+{
+    DS_AUTO(book) struct book book;
+
+    (void)state;
+    book_init(&book);
+    says(&book, "");
+    assert_false(ds_ledger_is_deserted(&book.ledger)); /* there never were any */
+    says(&book, "a+ b+ c+");
+    assert_false(ds_ledger_is_deserted(&book.ledger));
+    says(&book, "");
+    assert_true(ds_ledger_is_deserted(&book.ledger));
+    ds_ledger_lose(&book.ledger, START);
+    assert_false(ds_ledger_is_deserted(&book.ledger)); /* it does not answer at all */
+    says(&book, "c!");
+    assert_false(ds_ledger_is_deserted(&book.ledger));
+    mark(&book, "abc");
+    says(&book, "");
+    assert_false(ds_ledger_is_deserted(&book.ledger)); /* operators took them out */
 }
 
 static void lines_are_sorted_and_unique(void **state)
@@ -693,6 +735,7 @@ int main(void)
         cmocka_unit_test(of_most_that_vanish_the_dead_leave_after_shrink_hold),
         cmocka_unit_test(an_empty_answer_takes_nobody_out),
         cmocka_unit_test(a_fleet_that_vanishes_bit_by_bit_is_one_event),
+        cmocka_unit_test(who_was_let_go_before_is_not_called_back),
         cmocka_unit_test(who_left_long_ago_is_no_part_of_a_mass_loss),
         cmocka_unit_test(whom_operators_take_out_is_no_loss),
         cmocka_unit_test(without_consul_only_refused_connections_count),
@@ -704,6 +747,7 @@ int main(void)
         cmocka_unit_test(who_was_never_registered_is_down_once_consul_has_answered),
         cmocka_unit_test(a_forgotten_server_that_comes_again_is_heard_at_once),
         cmocka_unit_test(who_is_listed_or_marked_is_not_forgotten),
+        cmocka_unit_test(a_consul_without_our_servers_is_deserted),
         cmocka_unit_test(lines_are_sorted_and_unique),
         cmocka_unit_test(news_wants_a_tick_at_once_and_peace_none),
         cmocka_unit_test(silence_takes_nobody_out),
