@@ -307,6 +307,11 @@ def test_configuration_in_the_readme_is_valid(env):
     assert "3 servers, standalone" in env.dshard("config", "check", config=path).ok().stdout
 
 
+def test_configuration_with_consul_in_the_readme_is_valid(env):
+    path = env.write("readme.yml", snippets()[2])
+    assert "3 servers, with Consul" in env.dshard("config", "check", config=path).ok().stdout
+
+
 def test_prometheus_configuration_in_the_readme_is_valid(env):
     path = env.write("prometheus.yml", snippets()[1])
     subprocess.run(["promtool", "check", "config", path], check=True,
