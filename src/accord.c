@@ -320,6 +320,7 @@ static void end_session(struct ds_accord *accord)
     struct ds_error ignored = DS_ERROR_INIT;
 
     ds_http_response_init(&response);
+    ds_ignore(ds_consul_refresh_token(accord->consul)); /* the old one may be gone */
     /* It ends by itself too, only later. */
     ds_ignore(ds_consul_do(accord->consul, &call, DS_CONSUL_ALLOW_404, &response,
                            &ignored) < 0);

@@ -74,10 +74,11 @@ static void set_frozen(struct ds_state *state, const struct ds_decision *decisio
 /* ---- with other watches ---- */
 
 /*
- * Whether a server that the published ring has is left out here: it is down, and the
- * decider may not have seen that yet; or it is back and held, and the decider has not
- * spoken since it went.  After a while the decider's word counts, if there is one to
- * hear: it may see what we do not.
+ * Whether a server that the published ring has is left out here: an operator wants it
+ * out, which Consul tells us as soon as the decider; it is down, and the decider may not
+ * have seen that yet; or it is back and held, and the decider has not spoken since it
+ * went.  After a while the decider's word counts, if there is one to hear: it may see
+ * what we do not.
  */
 static bool is_left_out(struct ds_follower *follower, const struct ds_standing *standing,
                         int64_t now_ms)
@@ -85,6 +86,8 @@ static bool is_left_out(struct ds_follower *follower, const struct ds_standing *
     const struct ds_health *health = &standing->health;
     int64_t until_ms = health->since_ms + OVERLAY_MS;
 
+    if (standing->intent == DS_INTENT_DRAINING || standing->intent == DS_INTENT_OUT)
+        return true;
     if (health->state == DS_HEALTH_HELD)
         return health->n_flaps && health->flaps[0] >= follower->ring_taken_ms;
     if (health->state != DS_HEALTH_DOWN)
