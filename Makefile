@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make            builds bin/dshard and bin/dshard-fcgi
-# make demo       shows the main job with real servers (KEEP=1 leaves them running)
+# make demo       shows the main job with real servers (KEEP=1 leaves them running,
+#                 CONSUL=1 shows two frontends that agree)
 # make test       all tests (SAN=1: under AddressSanitizer and UBSan)
 # make help       the other targets
 #
@@ -125,8 +126,9 @@ deps-test:
 	@bin/install-deps build demo test
 
 demo: deps-demo
+	$(if $(CONSUL),@bin/install-deps demo-consul && tests/get-consul >/dev/null)
 	@$(MAKE) --no-print-directory all
-	@DSHARD_BIN=$(abspath $(BIN)) bin/demo $(if $(KEEP),--keep)
+	@DSHARD_BIN=$(abspath $(BIN)) bin/demo $(if $(CONSUL),--consul) $(if $(KEEP),--keep)
 
 # Tests are built with warnings as errors.  The plain build (gcc) brings the unit tests of
 # the clang and of the sanitizer build along.  The last line counts: N passed, N failed.
@@ -181,7 +183,7 @@ clean:
 	rm -rf build bin/dshard bin/dshard-fcgi
 
 help:
-	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@sed -n 's/^# \(make .*\|                .*\)/\1/p' Makefile
 	@echo 'make deps       installs what is missing to build (apt-get)'
 	@echo 'make check-unit, check-e2e, lint   the parts of make test'
 	@echo 'make install, uninstall, dist, format, clean'

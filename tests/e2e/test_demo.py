@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from testenv import BIN, TOP, Process, clean_environ, wait_until
+from testenv import BIN, TOP, Process, clean_environ, need_consul, wait_until
 from testenv.process import _session_pids
 from testenv.wait import SLOW
 
@@ -64,6 +64,13 @@ class Demo(Process):
 @pytest.fixture
 def demo(env):
     return lambda *args, **more: env.add(Demo(env.dir, args, **more)).start(wait=False)
+
+
+@pytest.fixture
+def demo_consul(demo):
+    def run(*args, **more):
+        return demo("--consul", *args, environ={"DSHARD_CONSUL": need_consul()}, **more)
+    return run
 
 
 def check_claims(text):
@@ -179,7 +186,54 @@ def test_colours_are_for_terminals_that_want_them(env, environ, coloured):
     assert (b"\x1b" in text) is coloured
 
 
+# ---- with Consul -----------------------------------------------------------------------
+
+
+def test_two_frontends_agree_as_claimed(demo_consul):
+    it = demo_consul()
+    assert it.end(120) == 0, it.log()
+    text = it.log()
+    assert text.count("ok: 300 of 300 pushes accepted") == 8
+    digests = re.findall(r"^ +(?:nginx|lighttpd) +has digest (\w{16})$", text, re.M)
+    assert len(digests) == 6 and digests[::2] == digests[1::2]
+    assert digests[0] != digests[2] and digests[0] == digests[4]
+    # The DECIDES of the last table: one, and both with the digest.
+    rows = re.findall(rf"^ +\S+ +{digests[0]}  yes +\S+ +(yes|-)$", text, re.M)
+    assert sorted(rows) == ["-", "yes"]
+    assert "ok: each group is on one server, whichever way it came" in text
+    assert float(re.search(r"dropped it after (\d+\.\d) s", text).group(1)) < 10 * SLOW
+    assert re.search(r"ok: the watch of (nginx|lighttpd) decides, after", text)
+    assert text.endswith("All of it was so.  Now everything is stopped and removed.\n")
+    assert "\x1b" not in text and max(map(len, text.splitlines())) < 80
+
+
+@pytest.mark.parametrize("until", ["1. Start", "4. Kill"])
+def test_interrupted_with_consul_it_leaves_nothing(demo_consul, until):
+    it = demo_consul()
+    it.wait_text(until)
+    assert it.interrupt().end() == 130, it.log()
+
+
+def test_rings_that_differ_are_noticed(env, demo_consul):
+    """One frontend's `status` tells another digest than the other's."""
+    programs = os.path.join(env.dir, "programs")
+    os.mkdir(programs)
+    os.symlink(os.path.join(BIN, "dshard-fcgi"), os.path.join(programs, "dshard-fcgi"))
+    real = os.path.join(BIN, "dshard")
+    with open(os.path.join(programs, "dshard"), "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\n"
+                'case "$*" in\n'
+                f"*lighttpd.yml*status*) '{real}' \"$@\" |\n"
+                "    sed 's/\"digest\": \".../\"digest\": \"xyz/' ;;\n"
+                f"*) exec '{real}' \"$@\" ;;\n"
+                "esac\n")
+        os.fchmod(f.fileno(), 0o755)
+    it = demo_consul(programs=programs)
+    assert it.end() == 1
+    assert "demo failed: waited 20 s for two frontends with one ring" in it.log()
+
+
 def test_unknown_words_are_refused(env):
     done = subprocess.run([os.path.join(TOP, "bin", "demo"), "--kept"], check=False,
                           env=clean_environ(DSHARD_BIN=BIN), stderr=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (2, b"usage: demo [--keep]\n")
+    assert (done.returncode, done.stderr) == (2, b"usage: demo [--consul] [--keep]\n")
