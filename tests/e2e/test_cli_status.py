@@ -37,6 +37,8 @@ CASES = [
                          *SERVERS[1:]], {}, "degraded", "not been checked"),
     ("the watch is dead", SERVERS, {"checked_at": now_ms() - 120000}, "critical",
      "the last check was 2m ago"),
+    ("the clock was put back", SERVERS, {"checked_at": now_ms() + 3600000}, "critical",
+     "nothing follows"),
     ("no watch ever ran", SERVERS, {"checked_at": 0}, "critical", "never"),
     ("the ring is frozen", SERVERS,
      {"frozen": {"reason": "1 of 3 servers is up", "since": now_ms()}}, "critical",

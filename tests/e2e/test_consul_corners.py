@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fail as of today; each belongs to the file that its comment names."""
+"""Corners of the watch with Consul that were wrong once."""
 
 import json
 import signal

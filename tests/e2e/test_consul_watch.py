@@ -38,7 +38,8 @@ def test_from_four_to_one_and_back(env, fleet):
     for victim in gateways[:3]:
         path = front.path_of(victim.address)
         victim.kill9()
-        assert front.time_until_moved(path, 10 * SLOW) <= (INTERVAL + 1) * SLOW
+        assert front.time_until_moved(path, victim.address,
+                                      10 * SLOW) <= (INTERVAL + 1) * SLOW
     fleet.await_ring(gateways[3:])
     assert {front.owner(f"/metrics/job/{i}") for i in range(20)} == {gateways[3].address}
     for gateway in gateways[:3]:
@@ -65,7 +66,8 @@ def test_a_hung_server_leaves(env, fleet):
     front = Front(env, fleet.config)
     path = front.path_of(fleet.gateways[0].address)
     fleet.gateways[0].pause()
-    assert front.time_until_moved(path, 10 * SLOW) <= (INTERVAL + 1 + 1) * SLOW
+    assert front.time_until_moved(path, fleet.gateways[0].address,
+                                  10 * SLOW) <= (INTERVAL + 1 + 1) * SLOW
 
 
 # ---- what operators do ---------------------------------------------------------------

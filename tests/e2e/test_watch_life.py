@@ -77,6 +77,10 @@ def test_sighup_keeps_a_server_that_left_the_file(env):
     watch = env.watch(config)
     config.set(servers=[gateways[0].address])
     hup(watch)
+    lines = [x for x in watch.log().splitlines() if "still registered" in x]
+    assert len(lines) == 1 and gateways[1].address in lines[0], watch.log()
+    assert "dshard deregister" in lines[0]
+    assert env.state().members() == addresses(gateways)
     gateways[1].kill9()
     await_members(env, gateways[:1])  # it is still followed
     assert env.state().server(gateways[1].address)["intent"] == "in"
