@@ -4,6 +4,7 @@
 # make demo       shows the main job with real servers (KEEP=1 leaves them running,
 #                 CONSUL=1 shows two frontends that agree)
 # make test       all tests (SAN=1: under AddressSanitizer and UBSan)
+# make torture    what takes long: outages in earnest
 # make help       the other targets
 #
 # CC CPPFLAGS CFLAGS LDFLAGS LDLIBS PREFIX DESTDIR PKG_CONFIG are yours to set.
@@ -31,7 +32,7 @@ PKGS_LIB  := libcurl jansson yaml-0.1
 PKGS_FCGI := fcgi jansson
 GOALS     := $(or $(MAKECMDGOALS),all)
 # These goals must work before the libraries are installed.
-NO_BUILD_GOALS := deps deps-test deps-demo clean help dist format demo test check
+NO_BUILD_GOALS := deps deps-test deps-demo clean help dist format demo test check torture
 ifneq ($(filter-out $(NO_BUILD_GOALS),$(GOALS)),)
 PKG_CFLAGS     := $(shell $(PKG_CONFIG) --cflags $(sort $(PKGS_LIB) $(PKGS_FCGI)))
 LIBS_CLI       := $(shell $(PKG_CONFIG) --libs $(PKGS_LIB)) -lcrypt
@@ -69,7 +70,7 @@ CMD_OBJ  := $(CMD_SRC:%.c=$(BUILD)/%.o)
 FCGI_OBJ := $(FCGI_SRC:%.c=$(BUILD)/%.o)
 UNIT     := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 
-.PHONY: all unit demo test check check-unit check-e2e lint deps deps-demo deps-test \
+.PHONY: all unit demo test torture check check-unit check-e2e lint deps deps-demo deps-test \
 	install uninstall dist clean format help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -151,6 +152,11 @@ lint: all
 check:
 	@$(SUBMAKE) all unit
 	@$(RUN)
+
+# What takes long: outages of Consul in earnest (minutes).  Not part of make test.
+torture: deps-test
+	@$(MAKE) --no-print-directory all WERROR=1
+	@DSHARD_TEST_LONG=1 $(PYTHON) tests/run --build $(BUILD) --bin $(BIN) e2e
 
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')

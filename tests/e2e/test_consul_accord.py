@@ -10,7 +10,7 @@ from testenv import wait_until
 from testenv.fleet import (LOCK, RING, Frontend, QuietMoments, Unharmed, addresses,
                            await_agreement, decider, holds, service_id)
 from testenv.front import Front
-from testenv.wait import SLOW
+from testenv.wait import LONG, SLOW
 
 NO_KV = 'service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }'
 
@@ -114,7 +114,7 @@ WAYS = [("stopped", "decider"), ("cut", "follower"), ("silent", "decider")]
 MORE_WAYS = [("stopped", "follower"), ("cut", "decider"), ("silent", "follower")]
 
 
-@pytest.mark.parametrize("how, who", WAYS + (MORE_WAYS if SLOW > 1 else []))
+@pytest.mark.parametrize("how, who", WAYS + (MORE_WAYS if LONG else []))
 def test_a_server_that_flaps_before_only_one_of_them(consul, gateways, pair, how, who):
     """The other one is blind meanwhile; then both see, and agree."""
     first, second = split(consul, pair)

@@ -8,9 +8,8 @@ import pytest
 
 from testenv import wait_until
 from testenv.fleet import Fleet, Unharmed, addresses, holds
-from testenv.wait import SLOW
+from testenv.wait import LONG, SLOW
 
-LONG = SLOW > 1  # then the outages last as long as they do in earnest
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ from testenv.fakeconsul import (FAULTS, HEALTH, PERMISSION_DENIED, SILENT, agent
                                 story_agent_leaves, story_agent_restart, story_leader_lost,
                                 story_restart_without_data, unprobed)
 from testenv.fleet import Unharmed, addresses, holds
-from testenv.wait import SLOW
+from testenv.wait import LONG, SLOW
 
-LONG = SLOW > 1
 REFUSALS = {"token unknown", "permission denied", "bad wait", "bad namespace", "not found"}
 
 

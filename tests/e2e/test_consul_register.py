@@ -9,6 +9,7 @@ import pytest
 
 from testenv import BIN, Answer, RawHTTP, check_schema, clean_environ, free_port, wait_until
 from testenv.fakeconsul import NO_LEADER, SILENT
+from testenv.wait import LONG
 
 REGISTER = "/v1/agent/service/register"
 
@@ -20,10 +21,6 @@ def addresses(gateways):
 def service_id(address):
     host, port = address.rsplit(":", 1)
     return f"{host.strip('[]')}_{port}"
-
-
-def slow():
-    return float(os.environ.get("DSHARD_TEST_SLOW", "1")) > 1
 
 
 @pytest.fixture
@@ -104,7 +101,7 @@ def test_register_again_writes_nothing_and_says_nothing(env, consul, registered,
 def test_a_loop_of_register_writes_once_and_no_check_flaps(env, consul, gateways, config):
     env.dshard("register", config=config).ok()
     consul.wait_passing(gateways)
-    runs = 30 if slow() else 7
+    runs = 30 if LONG else 7
     with Untouched(consul), consul.flaps() as flaps:
         for i in range(runs):
             began = time.monotonic()

@@ -8,6 +8,9 @@ import time
 # as long.  Tests that measure a promised time must not use wait_until's deadline for it.
 SLOW = float(os.environ.get("DSHARD_TEST_SLOW", "1"))
 
+# `make torture`: outages last as long as they do in earnest.
+LONG = os.environ.get("DSHARD_TEST_LONG") == "1"
+
 
 class WaitTimeout(AssertionError):
     pass
