@@ -278,20 +278,14 @@ struct ds_accord *ds_accord_new(const struct ds_config *config, struct ds_http_l
     DS_AUTO(str) char *ring_path = NULL;
     DS_AUTO(str) char *lock_path = NULL;
     DS_AUTO(str) char *rest = NULL;
-    char host[256] = "unknown", digest[DS_DIGEST_MAX];
     struct ds_accord *accord;
 
     if (!consul)
         return NULL;
-    if (gethostname(host, sizeof host - 1) < 0)
-        memcpy(host, "unknown", sizeof "unknown");
     accord = ds_xcalloc(1, sizeof *accord);
     accord->consul = ds_steal(&consul);
     accord->loop = loop;
-    /* One host may have several frontends, each with a state file of its own. */
-    ds_murmur3_digest(config->state_file, strlen(config->state_file), digest);
-    accord->host = ds_xstrdup(host);
-    accord->name = ds_xasprintf("%s-%.8s", host, digest);
+    accord->name = ds_frontend_name(config, &accord->host);
     rest = ds_xasprintf("frontends/%s", accord->name);
     lock_path = kv_path(accord->consul, "lock");
     accord->lock_key = ds_xasprintf("dshard/%s/lock", ds_consul_service(accord->consul));

@@ -3,10 +3,12 @@
 #include "dshard/accord.h"
 #include "dshard/base64.h"
 #include "dshard/consul.h"
+#include "dshard/file.h"
 #include "dshard/ring.h"
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { RING_FORMAT = 1, RING_BYTES_MAX = 512 * 1024 /* Consul's limit of a value */ };
 
@@ -116,6 +118,24 @@ int ds_accord_ring_parse(struct ds_accord_ring *ring, const char *text, size_t l
 
 /* ---- frontends ---- */
 
+char *ds_frontend_name(const struct ds_config *config, char **host)
+{
+    DS_AUTO(str) char *dir = ds_file_dir(config->state_file);
+    DS_AUTO(str) char *real_dir = realpath(dir, NULL);
+    const char *slash = strrchr(config->state_file, '/');
+    DS_AUTO(str)
+    char *path = ds_xasprintf("%s/%s", real_dir ? real_dir : dir,
+                              slash ? slash + 1 : config->state_file);
+    char name[256] = "unknown", digest[DS_DIGEST_MAX];
+
+    if (gethostname(name, sizeof name - 1) < 0)
+        memcpy(name, "unknown", sizeof "unknown");
+    ds_murmur3_digest(path, strlen(path), digest);
+    if (host)
+        ds_set_str(host, name);
+    return ds_xasprintf("%s-%.8s", name, digest);
+}
+
 void ds_frontends_release(struct ds_frontends *frontends)
 {
     for (size_t i = 0; i < frontends->n; i++) {
@@ -178,7 +198,7 @@ static const char *session_of(const json_t *entries, const char *suffix, size_t 
     return NULL;
 }
 
-static void take_entries(const json_t *entries, struct ds_frontends *out)
+static void take_entries(const json_t *entries, const char *own, struct ds_frontends *out)
 {
     size_t n = json_array_size(entries), at = 0;
     const char *decider = session_of(entries, "/lock", &at);
@@ -192,6 +212,7 @@ static void take_entries(const json_t *entries, struct ds_frontends *out)
         if (!key || !strstr(key, "/frontends/") ||
             parse_frontend(entry, &out->items[out->n]) < 0)
             continue;
+        out->items[out->n].here = strcmp(out->items[out->n].name, own) == 0;
         out->items[out->n++].decides =
             decider && session && strcmp(decider, session) == 0;
     }
@@ -204,6 +225,7 @@ int ds_frontends_list(const struct ds_config *config, int64_t timeout_ms,
     DS_AUTO(http_response) struct ds_http_response response;
     DS_AUTO(buf) struct ds_buf path = DS_BUF_INIT(DS_CONSUL_PATH_MAX);
     json_error_t json_err;
+    DS_AUTO(str) char *own = ds_frontend_name(config, NULL);
     json_t *entries;
 
     ds_http_response_init(&response);
@@ -220,7 +242,7 @@ int ds_frontends_list(const struct ds_config *config, int64_t timeout_ms,
         return 0;
     entries = json_loadb(response.body.data, response.body.len, 0, &json_err);
     if (json_is_array(entries))
-        take_entries(entries, out);
+        take_entries(entries, own, out);
     json_decref(entries);
     return 0;
 }

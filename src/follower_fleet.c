@@ -167,6 +167,21 @@ static void take_discoveries(struct ds_follower *follower)
     ds_follower_track(follower);
 }
 
+/* Another role, or another ring. */
+static void step_accord(struct ds_follower *follower)
+{
+    enum ds_accord_role before = ds_accord_role(follower->accord), role;
+
+    if (!ds_accord_tick(follower->accord, ds_clock_mono_ms()))
+        return;
+    follower->dirty = follower->urgent = true;
+    role = ds_accord_role(follower->accord);
+    if (role != before)
+        ds_log(role == DS_ACCORD_ALONE ? DS_LOG_WARN : DS_LOG_INFO,
+               "role among the watches", "was", ds_accord_role_name(before), "is",
+               ds_accord_role_name(role), NULL);
+}
+
 void ds_follower_step(struct ds_follower *follower)
 {
     struct ds_state *state = &follower->keeper.state;
@@ -187,6 +202,6 @@ void ds_follower_step(struct ds_follower *follower)
     }
     if (now_ms >= follower->overlay_until_ms)
         follower->dirty = true;
-    if (follower->accord && ds_accord_tick(follower->accord, ds_clock_mono_ms()))
-        follower->dirty = follower->urgent = true;
+    if (follower->accord)
+        step_accord(follower);
 }

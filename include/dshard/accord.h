@@ -77,7 +77,12 @@ struct ds_frontend {
     uint64_t generation;
     int64_t at_ms; /* Unix time of the last change */
     bool decides;
+    bool here; /* it is the one of this configuration, on this machine */
 };
+/* The name of this configuration's: one host may have several, each with a state file of
+   its own.  New; *host (may be NULL) is replaced by the host's name, owned. */
+char *ds_frontend_name(const struct ds_config *config, char **host) DS_NODISCARD;
+
 struct ds_frontends {
     struct ds_frontend *items; /* owned */
     size_t n;

@@ -16,8 +16,8 @@ size_t ds_cmd_frontends_astray(const struct ds_frontends *frontends, const char 
 void ds_cmd_frontends_text(const struct ds_frontends *frontends, const char *digest,
                            int64_t now_ms, struct ds_buf *out)
 {
-    static const char *const headings[] = {"FRONTEND", "DIGEST", "SAME", "SINCE",
-                                           "DECIDES"};
+    static const char *const headings[] = {"FRONTEND", "DIGEST",  "SAME",
+                                           "SINCE",    "DECIDES", "HERE"};
     DS_AUTO(table) struct ds_table table;
 
     ds_table_init(&table, headings, DS_COUNT(headings));
@@ -31,6 +31,7 @@ void ds_cmd_frontends_text(const struct ds_frontends *frontends, const char *dig
         ds_table_add(&table, strcmp(frontend->digest, digest) == 0 ? "yes" : "no");
         ds_table_add(&table, age);
         ds_table_add(&table, frontend->decides ? "yes" : "-");
+        ds_table_add(&table, frontend->here ? "yes" : "-");
     }
     ds_table_format(&table, out);
 }
@@ -42,12 +43,12 @@ json_t *ds_cmd_frontends_json(const struct ds_frontends *frontends)
     for (size_t i = 0; i < frontends->n; i++) {
         const struct ds_frontend *frontend = &frontends->items[i];
 
-        json_array_append_new(list, json_pack("{ss,ss,ss,sI,sI,sb}", "name",
-                                              frontend->name, "host", frontend->host,
-                                              "digest", frontend->digest, "generation",
-                                              (json_int_t)frontend->generation, "at",
-                                              (json_int_t)frontend->at_ms, "decides",
-                                              (int)frontend->decides));
+        json_array_append_new(
+            list,
+            json_pack("{ss,ss,ss,sI,sI,sb,sb}", "name", frontend->name, "host",
+                      frontend->host, "digest", frontend->digest, "generation",
+                      (json_int_t)frontend->generation, "at", (json_int_t)frontend->at_ms,
+                      "decides", (int)frontend->decides, "here", (int)frontend->here));
     }
     return list;
 }
