@@ -189,6 +189,14 @@ def test_lookup_for_other_members_needs_no_file(env):
         f"{owner(members, p.encode())}\t{p}" for p in paths]
 
 
+@pytest.mark.parametrize("replicas", ["0", "-1", "1.5", "", "10001", "4294967296"])
+def test_lookup_refuses_replicas_that_make_no_ring(env, replicas):
+    result = env.dshard("ring", "lookup", "--members", "a:1", "--replicas", replicas,
+                        "/metrics/job/a")
+    assert result.rc == 2 and "replicas" in result.stderr, result
+    assert result.stdout == ""
+
+
 def test_lookup_without_members_exits_1(env):
     state = env.state()
     state.write([{"address": "a:1", "member": False}])
