@@ -6,6 +6,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 enum { FDS_MAX = 8, WAIT_MAX_MS = 60000 };
 
@@ -167,6 +168,20 @@ static void set_url(struct ds_http_transfer *transfer,
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
 }
 
+/* curl does not tell why it got no socket. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose,
+                                 struct curl_sockaddr *address)
+{
+    struct ds_http_transfer *transfer = arg;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+    (void)purpose;
+    if (fd < 0 &&
+        (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+        transfer->response.local = true;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 /* The one place where a curl handle gets its options. */
 static void set_up(struct ds_http_transfer *transfer,
                    const struct ds_http_request *request)
@@ -200,6 +215,8 @@ static void set_up(struct ds_http_transfer *transfer,
         curl_easy_setopt(easy, CURLOPT_PASSWORD,
                          request->password ? request->password : "");
     }
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer->response.body);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
@@ -242,11 +259,10 @@ struct ds_http_transfer *ds_http_start(struct ds_http_loop *loop,
 }
 
 /* curl has no code of its own for a resolver that could not be started. */
-static bool is_local(CURLcode code, long os_errno, const char *words)
+static bool is_local(CURLcode code, const char *words)
 {
     return code == CURLE_OUT_OF_MEMORY || code == CURLE_FAILED_INIT ||
-           os_errno == EMFILE || os_errno == ENFILE || os_errno == ENOMEM ||
-           os_errno == ENOBUFS || strstr(words, "thread failed to start");
+           strstr(words, "thread failed to start");
 }
 
 static void fill_failure(struct ds_http_transfer *transfer, CURLcode code)
@@ -259,7 +275,7 @@ static void fill_failure(struct ds_http_transfer *transfer, CURLcode code)
     response->status = 0;
     response->refused = code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED;
     response->timed_out = code == CURLE_OPERATION_TIMEDOUT;
-    response->local = is_local(code, os_errno, words);
+    response->local = response->local || is_local(code, words);
     if (response->headers.over || response->body.over) {
         ds_fail(&response->err, DS_E_NET, "%s %s: the answer%s longer than %zu bytes",
                 transfer->method, transfer->url,

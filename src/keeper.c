@@ -227,8 +227,8 @@ static void read_back(struct ds_keeper *keeper)
 {
     DS_AUTO(buf) struct ds_buf written = DS_BUF_INIT(DS_STATE_BYTES_MAX);
     DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
-    DS_AUTO(fd) int fd = open(keeper->path, O_RDONLY | O_CLOEXEC);
     struct ds_error ignored = DS_ERROR_INIT;
+    DS_AUTO(fd) int fd = ds_file_open_regular(keeper->path, &ignored);
 
     ds_auto_fd(&keeper->fd);
     keeper->fd = -1;

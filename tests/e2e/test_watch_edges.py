@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`watch` where few have been: other users, odd files, all dead at once."""
+"""`watch` where few have been: other users, odd files, no descriptors, all dead at once."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from testenv import BIN, Watch, wait_until
+from testenv import BIN, Watch, free_port, wait_until
 from testenv.programs import wrapper
 from testenv.state import now_ms
 from testenv.wait import SLOW
@@ -217,6 +217,23 @@ def test_a_second_watch_gives_up_in_ten_seconds_and_says_why_it_waits(env, gatew
     assert second.wait_exit(20) == 75
     assert time.monotonic() - began < 10 + 2 * SLOW
     assert config.state_file in second.log()
+
+
+# ---- many, and few descriptors -------------------------------------------------------
+
+
+def test_no_server_that_answers_is_down_for_a_lack_of_descriptors(env):
+    stub = env.stub(host="0.0.0.0", port=free_port())
+    port = stub.address.rsplit(":", 1)[1]
+    names = sorted(f"127.0.{1 + i // 250}.{1 + i % 250}:{port}" for i in range(300))
+    config = env.config(names, health_check={"interval": "500ms", "timeout": "2s"})
+    watch = watch_behind(env, config, "prlimit", "--nofile=128:128").start()
+    wait_until(lambda: env.state().members() == names, 20, "all of them")
+    seen = stub.count()
+    wait_until(lambda: stub.count() > seen + 1500, 30, "five checks of each")
+    assert env.state().members() == names and env.state().load()["generation"] == 1
+    assert {s["health"] for s in env.state().load()["servers"]} == {"up"}
+    assert "server down" not in watch.log()
 
 
 # ---- all of them ---------------------------------------------------------------------
