@@ -34,12 +34,12 @@ static int take_ring(void *arg, const struct ds_http_response *response,
 {
     struct ds_accord *accord = arg;
     struct ds_accord_ring ring = {0};
-    struct ds_error ignored = DS_ERROR_INIT;
+    struct ds_error why = DS_ERROR_INIT;
 
     (void)err; /* an answer is an answer, whatever the key holds */
     if (response->status == 404) {
         accord->news = accord->news || accord->has_ring;
-        accord->has_ring = false;
+        accord->has_ring = accord->ring_is_newer = false;
         accord->ring_index = 0;
         return 0;
     }
@@ -48,9 +48,10 @@ static int take_ring(void *arg, const struct ds_http_response *response,
     accord->news = true;
     ds_accord_ring_release(&accord->ring);
     /* Garbage is no ring; who decides puts one in its place. */
-    accord->has_ring = ds_accord_ring_parse(&ring, response->body.data,
-                                            response->body.len, &ignored) == 0;
+    accord->has_ring =
+        ds_accord_ring_parse(&ring, response->body.data, response->body.len, &why) == 0;
     accord->ring = ring;
+    accord->ring_is_newer = why.code == DS_E_NEWER;
     return 0;
 }
 
@@ -82,7 +83,7 @@ static bool is_as_wanted(const struct ds_accord *accord)
 static bool wants_publication(const struct ds_accord *accord)
 {
     return ds_accord_is_held(accord) && accord->has_wanted && accord->poll.ok &&
-           !is_as_wanted(accord);
+           !accord->ring_is_newer && !is_as_wanted(accord);
 }
 
 static void tend_ring(struct ds_accord *accord, int64_t now_ms)
@@ -106,40 +107,6 @@ static void tend_ring(struct ds_accord *accord, int64_t now_ms)
     json_decref(root);
     call.body = body;
     ds_errand_start(&accord->publication, &call, published);
-}
-
-/* ---- who we are and what we apply ---- */
-
-static void written(void *arg, struct ds_http_response *response)
-{
-    struct ds_errand *errand = arg;
-
-    if (!ds_errand_succeeded(errand, response, 0) || !ds_accord_says_true(response))
-        errand->accord->frontend_due = true;
-    if (errand->due_ms < ds_clock_mono_ms() + DS_ACCORD_RETRY_MS / 2 &&
-        errand->accord->frontend_due)
-        errand->due_ms = ds_clock_mono_ms() + DS_ACCORD_RETRY_MS / 2;
-}
-
-static void tend_frontend(struct ds_accord *accord, int64_t now_ms)
-{
-    DS_AUTO(str) char *query = NULL;
-    DS_AUTO(str) char *body = NULL;
-    struct ds_consul_call call = {.method = "PUT", .path = accord->frontend_path};
-    json_t *root;
-
-    if (!accord->frontend_due || !accord->session || !accord->digest[0] ||
-        accord->frontend.transfer || now_ms < accord->frontend.due_ms)
-        return;
-    root = json_pack("{ss,ss,sI,sI,sI}", "digest", accord->digest, "host", accord->host,
-                     "generation", (json_int_t)accord->generation, "at",
-                     (json_int_t)ds_clock_wall_ms(), "pid", (json_int_t)getpid());
-    body = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    json_decref(root);
-    call.body = body;
-    call.query = query = ds_xasprintf("acquire=%s", accord->session);
-    accord->frontend_due = false;
-    ds_errand_start(&accord->frontend, &call, written);
 }
 
 /* ---- the whole ---- */
@@ -179,8 +146,10 @@ bool ds_accord_tick(struct ds_accord *accord, int64_t now_ms)
     ds_accord_tend_lock(accord, now_ms);
     ds_consul_poll_tick(&accord->lock_poll, now_ms);
     ds_consul_poll_tick(&accord->poll, now_ms);
+    if (accord->frontend_text)
+        ds_consul_poll_tick(&accord->frontend_poll, now_ms);
     tend_ring(accord, now_ms);
-    tend_frontend(accord, now_ms);
+    ds_accord_tend_frontend(accord, now_ms);
     role = judge_role(accord, now_ms);
     news = accord->news || role != accord->role;
     accord->role = role;
@@ -211,6 +180,8 @@ int64_t ds_accord_next_ms(const struct ds_accord *accord)
     next = earlier(next, errand_next_ms(&accord->frontend, accord->frontend_due &&
                                                                accord->session &&
                                                                accord->digest[0]));
+    if (accord->frontend_text)
+        next = earlier(next, ds_consul_poll_next_ms(&accord->frontend_poll));
     if (accord->role == DS_ACCORD_UNKNOWN)
         next = earlier(next, accord->started_ms + START_MS);
     return next;
@@ -221,9 +192,37 @@ bool ds_accord_is_fresh(const struct ds_accord *accord)
     return accord->poll.ok && accord->lock_poll.ok;
 }
 
+void ds_accord_set_fit(struct ds_accord *accord, bool fit)
+{
+    if (fit)
+        accord->unfit_since_ms = 0;
+    else if (!accord->unfit_since_ms)
+        accord->unfit_since_ms = ds_clock_mono_ms();
+}
+
+bool ds_accord_knows_ring(const struct ds_accord *accord)
+{
+    return accord->poll.answered;
+}
+
+const char *ds_accord_error(const struct ds_accord *accord)
+{
+    if (accord->ring_is_newer)
+        return "the published ring is of a later dshard, and is left alone";
+    if (!accord->poll.ok && accord->poll.tried)
+        return accord->poll.err.text;
+    return accord->error;
+}
+
+int64_t ds_accord_lost_since_ms(const struct ds_accord *accord)
+{
+    return accord->fails_for_now ? accord->session_ok_ms : 0;
+}
+
 bool ds_accord_is_settled(const struct ds_accord *accord)
 {
-    return accord->role != DS_ACCORD_UNKNOWN && !wants_publication(accord);
+    return accord->role != DS_ACCORD_UNKNOWN && accord->poll.tried &&
+           !wants_publication(accord);
 }
 
 enum ds_accord_role ds_accord_role(const struct ds_accord *accord)
@@ -291,7 +290,7 @@ struct ds_accord *ds_accord_new(const struct ds_config *config, struct ds_http_l
     accord->lock_key = ds_xasprintf("dshard/%s/lock", ds_consul_service(accord->consul));
     accord->ring_key = ds_xasprintf("dshard/%s/ring", ds_consul_service(accord->consul));
     accord->frontend_path = kv_path(accord->consul, rest);
-    accord->started_ms = ds_clock_mono_ms();
+    accord->started_ms = accord->unfit_since_ms = ds_clock_mono_ms();
     accord->renewal.accord = accord->lock.accord = accord->publication.accord =
         accord->frontend.accord = accord;
     ring_path = kv_path(accord->consul, "ring");
@@ -300,6 +299,11 @@ struct ds_accord *ds_accord_new(const struct ds_config *config, struct ds_http_l
     ds_consul_poll_init(&accord->lock_poll, accord->consul, loop, lock_path,
                         config->consul_server.wait_ms, ds_accord_take_lock, accord);
     accord->lock_poll.allow_404 = true;
+    ds_consul_poll_init(&accord->frontend_poll, accord->consul, loop,
+                        accord->frontend_path, config->consul_server.wait_ms,
+                        ds_accord_take_frontend, accord);
+    accord->frontend_poll.query = ds_xstrdup("raw");
+    accord->frontend_poll.allow_404 = true;
     accord->poll.query = ds_xstrdup("raw");
     accord->poll.allow_404 = true;
     return accord;
@@ -322,6 +326,7 @@ static void end_session(struct ds_accord *accord)
 
 static void cancel(struct ds_errand *errand)
 {
+    free(errand->what);
     if (errand->transfer)
         ds_http_cancel(errand->transfer);
 }
@@ -335,6 +340,7 @@ void ds_accord_free(struct ds_accord *accord)
     cancel(&accord->publication);
     cancel(&accord->frontend);
     ds_consul_poll_release(&accord->lock_poll);
+    ds_consul_poll_release(&accord->frontend_poll);
     ds_consul_poll_release(&accord->poll);
     if (accord->session)
         end_session(accord);
@@ -345,6 +351,7 @@ void ds_accord_free(struct ds_accord *accord)
     free(accord->host);
     free(accord->name);
     free(accord->holder);
+    free(accord->frontend_text);
     free(accord->lock_key);
     free(accord->ring_key);
     free(accord->frontend_path);

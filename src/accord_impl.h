@@ -15,6 +15,7 @@ struct ds_errand {
     struct ds_http_transfer *transfer;
     int64_t due_ms;
     unsigned failures;
+    char *what; /* method and path, for the words about a failure; owned */
 };
 
 struct ds_accord {
@@ -38,6 +39,12 @@ struct ds_accord {
     uint64_t generation;
     unsigned token_version;
     bool frontend_due;
+    struct ds_consul_poll frontend_poll; /* of our own entry: others may spoil it */
+    char *frontend_text;                 /* as we wrote it last; owned */
+    int64_t unfit_since_ms;              /* 0: our view is good enough to decide */
+    bool ring_is_newer;                  /* what is published is of a later dshard */
+    bool fails_for_now;                  /* the last failure was Consul's, not ours */
+    char error[DS_ERROR_TEXT_MAX];       /* why this watch cannot agree; "": it can */
     enum ds_accord_role role;
     bool news;
 };
@@ -53,6 +60,8 @@ bool ds_accord_is_held(const struct ds_accord *accord);
 bool ds_accord_wants_lock(const struct ds_accord *accord);
 void ds_accord_tend_session(struct ds_accord *accord, int64_t now_ms);
 void ds_accord_tend_lock(struct ds_accord *accord, int64_t now_ms);
-ds_consul_take_fn ds_accord_take_lock; /* for the poll of the lock */
+void ds_accord_tend_frontend(struct ds_accord *accord, int64_t now_ms);
+ds_consul_take_fn ds_accord_take_frontend; /* for the poll of our own entry */
+ds_consul_take_fn ds_accord_take_lock;     /* for the poll of the lock */
 
 #endif

@@ -4,6 +4,7 @@
 #include "dshard/clock.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -11,6 +12,8 @@ enum {
     RENEW_MS = SESSION_TTL_MS / 2,
     CALL_TIMEOUT_MS = 8000,
     BODY_MAX = 1024,
+    WORDS_MAX = 200,
+    UNFIT_MS = 10000, /* then the lock is given back */
 };
 
 /* ---- what all calls share ---- */
@@ -22,8 +25,32 @@ void ds_errand_start(struct ds_errand *errand, const struct ds_consul_call *call
     struct ds_consul_call timed = *call;
 
     timed.timeout_ms = CALL_TIMEOUT_MS;
+    free(errand->what);
+    errand->what = ds_xasprintf("%s %s", call->method ? call->method : "GET", call->path);
     errand->transfer =
         ds_consul_start(accord->consul, accord->loop, &timed, done, errand);
+}
+
+/* 409 is how a race ends, 404 how a session does: both are met and not told. */
+static void note(struct ds_errand *errand, const struct ds_http_response *response,
+                 bool ok)
+{
+    struct ds_accord *accord = errand->accord;
+    int len = (int)strcspn(response->body.data, "\r\n");
+
+    if (ok || response->status == 404 || response->status == 409) {
+        accord->fails_for_now = false;
+        accord->error[0] = '\0';
+        return;
+    }
+    accord->fails_for_now =
+        !response->status || response->status == 429 || response->status >= 500;
+    if (!response->status)
+        snprintf(accord->error, sizeof accord->error, "%s", response->err.text);
+    else
+        snprintf(accord->error, sizeof accord->error, "%s: %d: %.*s", errand->what,
+                 response->status, len < WORDS_MAX ? len : WORDS_MAX,
+                 response->body.data);
 }
 
 bool ds_errand_succeeded(struct ds_errand *errand,
@@ -34,6 +61,7 @@ bool ds_errand_succeeded(struct ds_errand *errand,
 
     errand->transfer = NULL;
     errand->failures = ok ? 0 : errand->failures + 1;
+    note(errand, response, ok);
     errand->due_ms =
         now_ms + (ok ? again_ms : ds_consul_backoff_ms(response, errand->failures));
     return ok;
@@ -165,7 +193,29 @@ static void acquired(void *arg, struct ds_http_response *response)
 
 bool ds_accord_wants_lock(const struct ds_accord *accord)
 {
-    return accord->session && accord->lock_poll.ok && !accord->holder;
+    return accord->session && accord->lock_poll.ok && !accord->holder &&
+           !accord->unfit_since_ms;
+}
+
+static void released(void *arg, struct ds_http_response *response)
+{
+    struct ds_errand *errand = arg;
+
+    /* Whether it went or not, the poll of the lock tells who holds it. */
+    ds_ignore(ds_errand_succeeded(errand, response, DS_ACCORD_RETRY_MS));
+}
+
+/* Who sees nothing must not decide for those who do. */
+static void give_back(struct ds_accord *accord, int64_t now_ms)
+{
+    DS_AUTO(str) char *query = NULL;
+    struct ds_consul_call call = {.method = "PUT", .path = accord->lock_poll.path};
+
+    if (!ds_accord_is_held(accord) || !accord->unfit_since_ms || accord->lock.transfer ||
+        now_ms - accord->unfit_since_ms < UNFIT_MS || now_ms < accord->lock.due_ms)
+        return;
+    call.query = query = ds_xasprintf("release=%s", accord->session);
+    ds_errand_start(&accord->lock, &call, released);
 }
 
 void ds_accord_tend_lock(struct ds_accord *accord, int64_t now_ms)
@@ -176,6 +226,7 @@ void ds_accord_tend_lock(struct ds_accord *accord, int64_t now_ms)
 
     if (accord->holder && accord->lock_poll.ok)
         accord->holder_seen_ms = now_ms;
+    give_back(accord, now_ms);
     if (!ds_accord_wants_lock(accord) || accord->lock.transfer ||
         now_ms < accord->lock.due_ms)
         return;

@@ -63,6 +63,16 @@ int ds_consul_read_token(const char *path, char **out, struct ds_error *err)
     len = strlen(from);
     while (len && strchr(" \t\r\n", from[len - 1]))
         len--;
+    if (!len) /* as while it is being written: it would mean to be nobody */
+        return ds_fail(err, DS_E_FORMAT, "the Consul token: '%s' is empty", path);
+    for (size_t i = 0; i < len; i++) { /* it becomes a line of the request's head */
+        if ((unsigned char)from[i] <= ' ' || from[i] == 0x7F) {
+            explicit_bzero(text.data, text.len);
+            return ds_fail(
+                err, DS_E_FORMAT,
+                "the Consul token: '%s' has a space or a control character in it", path);
+        }
+    }
     wipe(*out);
     *out = ds_xstrndup(from, len);
     explicit_bzero(text.data, text.len);

@@ -13,7 +13,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-enum { OWN_INTERVAL_MS = 1000 };
+enum { OWN_INTERVAL_MS = 1000, TOKEN_LOOK_MS = 1000 };
 
 struct consul_feed {
     struct ds_feed feed; /* first: a struct consul_feed is a struct ds_feed */
@@ -21,7 +21,9 @@ struct consul_feed {
     struct ds_feed *own; /* our own checks of the disputed */
     struct ds_consul_poll health, marks;
     struct ds_ledger ledger;
-    int64_t own_until_ms; /* when who is disputed changes by itself; INT64_MAX: never */
+    int64_t token_due_ms;   /* while nobody is listed: when to look at the token's file */
+    int64_t doubt_since_ms; /* 0: Consul writes; otherwise an open query proves nothing */
+    int64_t own_until_ms;   /* when who is disputed changes by itself; INT64_MAX: never */
     struct ds_fleet fleet;
 };
 
@@ -111,10 +113,11 @@ static void describe_source(struct consul_feed *feed)
 {
     struct ds_fleet *fleet = &feed->fleet;
 
-    fleet->fresh = feed->health.ok;
+    fleet->fresh = feed->health.ok && !feed->doubt_since_ms;
     fleet->known = feed->health.answered && feed->marks.tried;
     fleet->error[0] = '\0';
     fleet->deserted = ds_ledger_is_deserted(&feed->ledger);
+    fleet->lists_any = ds_ledger_lists_any(&feed->ledger);
     if (!feed->health.ok && feed->health.tried)
         memcpy(fleet->error, feed->health.err.text, sizeof fleet->error);
     else if (!feed->marks.ok && feed->marks.tried)
@@ -127,15 +130,26 @@ static int consul_tick(struct ds_feed *base, int64_t now_ms)
     struct ds_ledger *ledger = &feed->ledger;
     bool was_known = feed->fleet.known, was_fresh = feed->fleet.fresh, news;
 
+    /* Nobody listed may mean that our token is no good any more: there may be a new one.
+     */
+    if (feed->fleet.deserted && now_ms >= feed->token_due_ms) {
+        feed->token_due_ms = now_ms + TOKEN_LOOK_MS;
+        if (ds_consul_refresh_token(feed->consul))
+            ds_consul_poll_again(&feed->health, now_ms);
+    }
     ds_consul_poll_tick(&feed->health, now_ms);
     ds_consul_poll_tick(&feed->marks, now_ms);
     if (!feed->health.ok)
         ds_ledger_lose(ledger, feed->health.lost_since_ms);
+    else if (feed->doubt_since_ms)
+        ds_ledger_lose(ledger, feed->doubt_since_ms);
+    else
+        ledger->reachable = ledger->answered;
     /* Who is disputed can change with time alone. */
     if (ledger->disputes_changed || now_ms >= feed->own_until_ms) {
         track_disputed(feed, now_ms);
-        feed->own_until_ms = feed->health.lost_since_ms + DS_LEDGER_UNREACHABLE_MS;
-        if (feed->health.ok || feed->own_until_ms <= now_ms)
+        feed->own_until_ms = ledger->lost_since_ms + DS_LEDGER_UNREACHABLE_MS;
+        if (ledger->reachable || feed->own_until_ms <= now_ms)
             feed->own_until_ms = INT64_MAX;
     }
     if (feed->own->ops->tick(feed->own, now_ms))
@@ -163,7 +177,18 @@ static int64_t consul_next_ms(const struct ds_feed *base)
 
     next = earlier(next, feed->own->ops->next_ms(feed->own));
     next = earlier(next, feed->own_until_ms);
+    if (feed->fleet.deserted)
+        next = earlier(next, feed->token_due_ms);
     return earlier(next, ds_ledger_next_ms(&feed->ledger, ds_clock_mono_ms()));
+}
+
+static void consul_doubt(struct ds_feed *base, int64_t since_ms)
+{
+    struct consul_feed *feed = (struct consul_feed *)base;
+
+    if ((feed->doubt_since_ms != 0) != (since_ms != 0))
+        feed->ledger.disputes_changed = true;
+    feed->doubt_since_ms = since_ms;
 }
 
 static const struct ds_fleet *consul_view(const struct ds_feed *base)
@@ -189,6 +214,7 @@ static const struct ds_feed_ops consul_ops = {
     .track = consul_track,
     .tick = consul_tick,
     .next_ms = consul_next_ms,
+    .doubt = consul_doubt,
     .view = consul_view,
     .free = consul_free,
 };

@@ -82,6 +82,23 @@ static bool step(struct ds_follower *follower, struct ds_standing *standing,
 
 /* ---- a source that says who there is ---- */
 
+/* A full state forgets one that is only remembered as taken out, for one that is there.
+ */
+static bool make_room(struct ds_follower *follower, const struct ds_sighting *sighting)
+{
+    struct ds_state *state = &follower->keeper.state;
+
+    for (size_t i = 0; i < state->n_servers && sighting->listed; i++) {
+        const struct ds_standing *standing = &state->servers[i];
+
+        if (standing->intent == DS_INTENT_OUT && !standing->member) {
+            ds_state_remove(state, standing->server.address);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What the source says of one server; true when that is new. */
 static bool discover(struct ds_follower *follower, const struct ds_sighting *sighting)
 {
@@ -91,7 +108,7 @@ static bool discover(struct ds_follower *follower, const struct ds_sighting *sig
 
     if (!standing && !sighting->listed && sighting->intent != DS_INTENT_OUT)
         return false;
-    if (!standing && state->n_servers >= DS_SERVERS_MAX)
+    if (!standing && state->n_servers >= DS_SERVERS_MAX && !make_room(follower, sighting))
         return false;
     if (!standing)
         standing = ds_state_add(state, sighting->address, sighting->weight);
@@ -167,11 +184,29 @@ static void take_discoveries(struct ds_follower *follower)
     ds_follower_track(follower);
 }
 
+static void log_agreement(struct ds_follower *follower)
+{
+    const char *why = ds_accord_error(follower->accord);
+
+    if (*why && !follower->agreement_lost)
+        ds_log(DS_LOG_WARN, "no agreement with other watches", "why", why, NULL);
+    if (!*why && follower->agreement_lost)
+        ds_log(DS_LOG_INFO, "agreement with other watches is back", NULL);
+    follower->agreement_lost = *why != '\0';
+}
+
 /* Another role, or another ring. */
 static void step_accord(struct ds_follower *follower)
 {
     enum ds_accord_role before = ds_accord_role(follower->accord), role;
+    const struct ds_fleet *fleet = follower->feed->ops->view(follower->feed);
+    int64_t lost_since_ms = ds_accord_lost_since_ms(follower->accord);
 
+    /* Who is shown nobody may lack the right to see them, and must not decide for others.
+     */
+    ds_accord_set_fit(follower->accord, fleet->known && fleet->fresh && fleet->lists_any);
+    follower->feed->ops->doubt(follower->feed, lost_since_ms);
+    log_agreement(follower);
     if (!ds_accord_tick(follower->accord, ds_clock_mono_ms()))
         return;
     follower->dirty = follower->urgent = true;

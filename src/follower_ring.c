@@ -3,6 +3,7 @@
 #include "dshard/clock.h"
 #include "dshard/follower.h"
 #include "dshard/log.h"
+#include "dshard/utf8.h"
 #include "follower_impl.h"
 
 #include <inttypes.h>
@@ -99,6 +100,18 @@ static bool is_left_out(struct ds_follower *follower, const struct ds_standing *
     return now_ms < until_ms;
 }
 
+/* Its members are servers here, too; false: that would be more than a state may have. */
+static bool add_members(struct ds_state *state, const struct ds_accord_ring *ring)
+{
+    for (size_t i = 0; i < ring->n; i++) {
+        if (!ds_state_find(state, ring->members[i].address) &&
+            state->n_servers >= DS_SERVERS_MAX)
+            return false;
+        ds_state_add(state, ring->members[i].address, ring->members[i].weight);
+    }
+    return true;
+}
+
 /* Follows what the decider has published, less those that are left out. */
 static void follow(struct ds_follower *follower, const struct ds_accord_ring *ring,
                    struct ds_decision *out)
@@ -107,6 +120,8 @@ static void follow(struct ds_follower *follower, const struct ds_accord_ring *ri
     int64_t now_ms = ds_follower_now_ms(follower);
 
     ds_decision_release(out);
+    if (!add_members(state, ring))
+        return; /* what is there stays */
     out->publish = true;
     out->members = ds_xcalloc(ring->n, sizeof *out->members);
     for (size_t i = 0; i < ring->n; i++) {
@@ -121,8 +136,8 @@ static void follow(struct ds_follower *follower, const struct ds_accord_ring *ri
         out->n = ring->n;
     }
     out->frozen = ring->frozen != NULL;
-    snprintf(out->reason, sizeof out->reason, "%.*s", DS_ROSTER_REASON_MAX - 1,
-             ring->frozen ? ring->frozen : "");
+    ds_utf8_clean(out->reason, sizeof out->reason, ring->frozen ? ring->frozen : "",
+                  ring->frozen ? strlen(ring->frozen) : 0);
 }
 
 /* The ring that this watch applies now, while it waits for a word of the decider. */
@@ -140,30 +155,63 @@ static void follow_own(struct ds_follower *follower, struct ds_decision *out)
         out->publish = false;
 }
 
+/* An empty ring is believed only when operators have taken everybody out. */
+static bool may_be_empty(const struct ds_state *state)
+{
+    for (size_t i = 0; i < state->n_servers; i++) {
+        if (state->servers[i].intent == DS_INTENT_IN)
+            return false;
+    }
+    return true;
+}
+
 /* Whose decision counts; *replicas becomes those of the ring that does. */
 static void agree(struct ds_follower *follower, struct ds_decision *decision,
                   unsigned *replicas)
 {
+    const struct ds_state *state = &follower->keeper.state;
     enum ds_accord_role role = ds_accord_role(follower->accord);
     const struct ds_accord_ring *ring = ds_accord_ring(follower->accord);
+    bool is_ours = role == DS_ACCORD_DECIDER && ds_accord_knows_ring(follower->accord) &&
+                   decision->publish && (decision->n || may_be_empty(state));
 
     follower->overlay_until_ms = INT64_MAX;
     if (ring && strcmp(ring->digest, follower->ring_digest) != 0) {
         memcpy(follower->ring_digest, ring->digest, sizeof follower->ring_digest);
         follower->ring_taken_ms = ds_follower_now_ms(follower);
     }
-    if (role == DS_ACCORD_DECIDER && decision->publish)
+    if (is_ours)
         ds_accord_publish(follower->accord, decision->members, decision->n, *replicas,
                           decision->frozen ? decision->reason : NULL);
-    if (role == DS_ACCORD_DECIDER || role == DS_ACCORD_ALONE)
+    if (is_ours || role == DS_ACCORD_ALONE)
         return;
-    if (ring) {
+    if (ring && (ring->n || may_be_empty(state))) {
         *replicas = ring->replicas;
         follow(follower, ring, decision);
     } else {
-        *replicas = follower->keeper.state.replicas;
+        *replicas = state->replicas;
         follow_own(follower, decision);
     }
+}
+
+/* A watch that comes without a ring of its own goes on from the published one, as it
+   would from its state file. */
+static void adopt(struct ds_follower *follower, struct ds_error *err)
+{
+    struct ds_state *state = &follower->keeper.state;
+    const struct ds_accord_ring *ring =
+        follower->accord ? ds_accord_ring(follower->accord) : NULL;
+
+    if (!ring || !ring->n || follower->roster.started || !add_members(state, ring))
+        return;
+    if (ds_state_set_ring(state, ring->members, ring->n, ring->replicas, DS_CAUSE_START,
+                          ds_clock_wall_ms(), err) < 0)
+        return;
+    ds_roster_release(&follower->roster);
+    ds_roster_init(&follower->roster, ring->members, ring->n, ring->frozen != NULL,
+                   ds_follower_now_ms(follower));
+    log_change(state);
+    ds_follower_track(follower);
 }
 
 int ds_follower_decide(struct ds_follower *follower, struct ds_error *err)
@@ -176,6 +224,7 @@ int ds_follower_decide(struct ds_follower *follower, struct ds_error *err)
     size_t n_in = ds_roster_count_in(state->servers, state->n_servers);
     int rc;
 
+    adopt(follower, err);
     ds_roster_decide(&follower->roster, ds_config_min_healthy(follower->config, n_in),
                      state->servers, state->n_servers, ds_follower_now_ms(follower),
                      &decision);

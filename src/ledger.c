@@ -324,6 +324,7 @@ void ds_ledger_track(struct ds_ledger *ledger, const struct ds_standing *servers
         struct ds_ledger_line *line = find_or_add(ledger, servers[i].server.address);
 
         line->tracked = true;
+        line->was_there = line->was_there || (servers[i].member && !line->gone);
         if (!is_new)
             continue;
         line->was_there = servers[i].member;
@@ -355,14 +356,20 @@ size_t ds_ledger_sightings(const struct ds_ledger *ledger, struct ds_sighting **
     return ledger->n;
 }
 
+bool ds_ledger_lists_any(const struct ds_ledger *ledger)
+{
+    for (size_t i = 0; i < ledger->n; i++) {
+        if (ledger->lines[i].listed)
+            return true;
+    }
+    return false;
+}
+
 bool ds_ledger_is_deserted(const struct ds_ledger *ledger)
 {
     bool was_there = false;
 
-    for (size_t i = 0; i < ledger->n; i++) {
-        if (ledger->lines[i].listed)
-            return false;
+    for (size_t i = 0; i < ledger->n; i++)
         was_there = was_there || (ledger->lines[i].was_there && !ledger->lines[i].out);
-    }
-    return ledger->reachable && was_there;
+    return ledger->reachable && was_there && !ds_ledger_lists_any(ledger);
 }

@@ -59,6 +59,17 @@ bool ds_accord_is_fresh(const struct ds_accord *accord);
 /* Nothing is on its way: the role is known, and what a decider wants is published. */
 bool ds_accord_is_settled(const struct ds_accord *accord);
 
+/* Whether our view of the servers is good enough to decide for others.  Who is unfit does
+   not take the lock, and gives it back after a while. */
+void ds_accord_set_fit(struct ds_accord *accord, bool fit);
+/* What has been published is known, be it nothing. */
+bool ds_accord_knows_ring(const struct ds_accord *accord);
+/* Why this watch cannot agree with others; "": it can.  Borrowed. */
+const char *ds_accord_error(const struct ds_accord *accord);
+/* Since when (monotonic) Consul has taken no write of ours, by its own fault; 0: it does.
+ */
+int64_t ds_accord_lost_since_ms(const struct ds_accord *accord);
+
 enum ds_accord_role ds_accord_role(const struct ds_accord *accord);
 const char *ds_accord_role_name(enum ds_accord_role role); /* "decider", ... */
 /* The published ring, borrowed until the next tick; NULL: there is none. */

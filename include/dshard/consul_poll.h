@@ -15,7 +15,7 @@
 #include "dshard/base.h"
 #include "dshard/consul.h"
 
-enum { DS_CONSUL_POLL_BURST = 4 }; /* answers a second, at most */
+enum { DS_CONSUL_POLL_BURST = 10 }; /* answers a second, at most */
 
 struct ds_consul_poll;
 

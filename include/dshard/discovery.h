@@ -34,6 +34,7 @@ struct ds_fleet {
     bool discovers; /* `listed`, intent and weight of the items mean something */
     bool known;     /* the source has answered at least once */
     bool fresh;     /* its last answer was good: what is listed is what there is */
+    bool lists_any; /* there is somebody in it */
     bool deserted;  /* the last answer was good and lists nobody, though it did before */
     char error[DS_ERROR_TEXT_MAX]; /* not fresh: why; UTF-8 is not certain */
 };
@@ -51,6 +52,9 @@ struct ds_feed_ops {
     int64_t (*next_ms)(const struct ds_feed *feed);
     /* Borrowed until the next track or tick. */
     const struct ds_fleet *(*view)(const struct ds_feed *feed);
+    /* May be NULL.  The source takes no writes since then (0: it does again), so that it
+       may be blind although it answers. */
+    void (*doubt)(struct ds_feed *feed, int64_t since_ms);
     void (*free)(struct ds_feed *feed);
 };
 

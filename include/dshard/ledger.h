@@ -84,6 +84,9 @@ void ds_ledger_weigh(struct ds_ledger *ledger, const struct ds_fleet *own,
 void ds_ledger_tick(struct ds_ledger *ledger, int64_t now_ms);
 int64_t ds_ledger_next_ms(const struct ds_ledger *ledger, int64_t now_ms);
 
+/* Somebody was in Consul's last answer. */
+bool ds_ledger_lists_any(const struct ds_ledger *ledger);
+
 /* Consul answers and lists nobody, though there were servers and nobody took them out. */
 bool ds_ledger_is_deserted(const struct ds_ledger *ledger);
 

@@ -13,6 +13,15 @@ size_t ds_cmd_frontends_astray(const struct ds_frontends *frontends, const char 
     return n;
 }
 
+bool ds_cmd_frontends_have_here(const struct ds_frontends *frontends)
+{
+    for (size_t i = 0; i < frontends->n; i++) {
+        if (frontends->items[i].here)
+            return true;
+    }
+    return false;
+}
+
 void ds_cmd_frontends_text(const struct ds_frontends *frontends, const char *digest,
                            int64_t now_ms, struct ds_buf *out)
 {

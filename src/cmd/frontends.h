@@ -9,6 +9,9 @@
 /* How many of them apply another ring than this digest. */
 size_t ds_cmd_frontends_astray(const struct ds_frontends *frontends, const char *digest);
 
+/* Whether the one of this configuration is among them. */
+bool ds_cmd_frontends_have_here(const struct ds_frontends *frontends);
+
 void ds_cmd_frontends_text(const struct ds_frontends *frontends, const char *digest,
                            int64_t now_ms, struct ds_buf *out);
 json_t *ds_cmd_frontends_json(const struct ds_frontends *frontends);

@@ -3,6 +3,7 @@
 #include "dshard/status.h"
 #include "cmd.h"
 #include "dshard/clock.h"
+#include "dshard/keeper.h"
 #include "dshard/num.h"
 #include "dshard/table.h"
 #include "frontends.h"
@@ -174,6 +175,10 @@ static int ask_frontends(struct ds_cmd_context *ctx, const struct ds_state *stat
         ds_status_add(status, DS_VERDICT_DEGRADED, "Consul does not tell: %s", why.text);
         return 0;
     }
+    if (ds_keeper_is_claimed(config.state_file) && !ds_cmd_frontends_have_here(frontends))
+        ds_status_add(
+            status, DS_VERDICT_DEGRADED,
+            "this frontend does not agree with others: see the log of its watch");
     n_astray = ds_cmd_frontends_astray(frontends, state->digest);
     if (n_astray)
         ds_status_add(status, DS_VERDICT_DEGRADED,
