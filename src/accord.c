@@ -15,6 +15,7 @@
 
 enum {
     ALONE_MS = 60000,
+    LOST_MS = 7000,  /* more than a renewal's period */
     START_MS = 5000, /* how long a newcomer waits for the first word */
     GOODBYE_MS = 1000,
     TEXT_MAX = 1024 * 1024,
@@ -38,7 +39,8 @@ static int take_ring(void *arg, const struct ds_http_response *response,
 
     (void)err; /* an answer is an answer, whatever the key holds */
     if (response->status == 404) {
-        accord->news = accord->news || accord->has_ring;
+        /* The first word counts even when it is that there is none. */
+        accord->news = accord->news || accord->has_ring || !accord->poll.answered;
         accord->has_ring = accord->ring_is_newer = false;
         accord->ring_index = 0;
         return 0;
@@ -216,7 +218,12 @@ const char *ds_accord_error(const struct ds_accord *accord)
 
 int64_t ds_accord_lost_since_ms(const struct ds_accord *accord)
 {
-    return accord->fails_for_now ? accord->session_ok_ms : 0;
+    int64_t since_ms = accord->session_ok_ms ? accord->session_ok_ms : accord->started_ms;
+
+    /* A renewal may fail once without meaning anything. */
+    if (!accord->fails_for_now || ds_clock_mono_ms() - since_ms < LOST_MS)
+        return 0;
+    return since_ms;
 }
 
 bool ds_accord_is_settled(const struct ds_accord *accord)

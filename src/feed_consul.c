@@ -11,6 +11,7 @@
 #include "dshard/url.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { OWN_INTERVAL_MS = 1000, TOKEN_LOOK_MS = 1000 };
@@ -118,7 +119,10 @@ static void describe_source(struct consul_feed *feed)
     fleet->error[0] = '\0';
     fleet->deserted = ds_ledger_is_deserted(&feed->ledger);
     fleet->lists_any = ds_ledger_lists_any(&feed->ledger);
-    if (!feed->health.ok && feed->health.tried)
+    if (feed->health.ok && feed->doubt_since_ms)
+        snprintf(fleet->error, sizeof fleet->error,
+                 "it answers and takes no writes, so it may be blind");
+    else if (!feed->health.ok && feed->health.tried)
         memcpy(fleet->error, feed->health.err.text, sizeof fleet->error);
     else if (!feed->marks.ok && feed->marks.tried)
         memcpy(fleet->error, feed->marks.err.text, sizeof fleet->error);

@@ -155,7 +155,7 @@ static void log_source(struct ds_follower *follower, const struct ds_fleet *flee
         ds_log(DS_LOG_WARN, "Consul lost, the ring stays", "why", fleet->error, NULL);
     if (fleet->fresh && follower->source_lost)
         ds_log(DS_LOG_INFO, "Consul is back", NULL);
-    follower->source_lost = lost;
+    follower->source_lost = !fleet->fresh && (lost || follower->source_lost);
     if (fleet->deserted && !follower->source_deserted)
         ds_log(DS_LOG_WARN,
                "Consul lists no server: it was wiped, or the token lacks node:read; the "
