@@ -11,7 +11,7 @@
 
 enum { SETTLE_POLL_MS = 30 };
 
-void ds_cmd_acts_release(struct ds_cmd_acts *acts)
+static void acts_release(struct ds_cmd_acts *acts)
 {
     free(acts->items);
     *acts = (struct ds_cmd_acts){0};
@@ -202,7 +202,7 @@ static int settle(struct ds_config *config, const struct ds_cmd_acts *acts,
     }
 }
 
-int ds_cmd_acts_run(struct ds_cmd_context *ctx, struct ds_config *config,
+static int run_acts(struct ds_cmd_context *ctx, struct ds_config *config,
                     struct ds_registry *registry, struct ds_cmd_acts *acts,
                     const char *done, bool dry_run, struct ds_error *err)
 {
@@ -226,4 +226,44 @@ int ds_cmd_acts_run(struct ds_cmd_context *ctx, struct ds_config *config,
     if (n_failed)
         return ds_fail(err, DS_E_FAILED, "%zu of %zu servers failed", n_failed, acts->n);
     return 0;
+}
+
+static int choose_and_run(struct ds_cmd_context *ctx, struct ds_config *config,
+                          struct ds_registry *registry, ds_cmd_choose_fn *choose,
+                          const void *options, const char *done, bool dry_run,
+                          struct ds_cmd_acts *acts, struct ds_error *err)
+{
+    DS_AUTO(state) struct ds_state known = {0};
+
+    if (registry->ops->list(registry, &known, err) < 0 ||
+        choose(ctx, config, registry, &known, options, acts, err) < 0)
+        return -1;
+    for (size_t i = 0; dry_run && i < acts->n; i++)
+        acts->items[i].changed =
+            acts->items[i].err.code == DS_OK &&
+            !registry->ops->is_done(registry, &acts->items[i], &known);
+    return run_acts(ctx, config, registry, acts, done, dry_run, err);
+}
+
+int ds_cmd_acts_do(struct ds_cmd_context *ctx, ds_cmd_choose_fn *choose,
+                   const void *options, const char *done, bool dry_run,
+                   struct ds_error *err)
+{
+    DS_AUTO(config) struct ds_config config;
+    struct ds_cmd_acts acts = {0};
+    struct ds_registry *registry;
+    int rc;
+
+    ds_config_init(&config);
+    if (ds_cmd_load_config(ctx, &config, err) < 0)
+        return -1;
+    registry =
+        ds_registry_new(&config, ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err);
+    if (!registry)
+        return -1;
+    rc = choose_and_run(ctx, &config, registry, choose, options, done, dry_run, &acts,
+                        err);
+    registry->ops->free(registry);
+    acts_release(&acts);
+    return rc;
 }

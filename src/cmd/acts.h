@@ -14,8 +14,6 @@ struct ds_cmd_acts {
     size_t n;
 };
 
-void ds_cmd_acts_release(struct ds_cmd_acts *acts);
-
 /* The operands as servers (weights from the configuration if they are listed there). */
 int ds_cmd_acts_from_operands(const struct ds_cmd_context *ctx,
                               const struct ds_config *config, enum ds_act_kind kind,
@@ -35,12 +33,19 @@ int ds_cmd_acts_guard_ring(const struct ds_config *config, const struct ds_state
                            const struct ds_cmd_acts *acts, struct ds_error *err)
     DS_NODISCARD;
 
+/* Adds what is to be done, after looking at what is known; -1: nothing will be done. */
+typedef int ds_cmd_choose_fn(struct ds_cmd_context *ctx, const struct ds_config *config,
+                             const struct ds_registry *registry,
+                             const struct ds_state *known, const void *options,
+                             struct ds_cmd_acts *acts, struct ds_error *err);
+
 /*
- * Applies them (unless dry_run), lets the ring settle if no watch runs, and reports.
- * done: the word for what was changed, "registered".
+ * The whole of such a command: loads the configuration, asks the registry, lets `choose`
+ * say what is to be done, does it (unless dry_run), waits until the ring has followed
+ * where that is the registry's way, and reports.  done: the word for it, "registered".
  */
-int ds_cmd_acts_run(struct ds_cmd_context *ctx, struct ds_config *config,
-                    struct ds_registry *registry, struct ds_cmd_acts *acts,
-                    const char *done, bool dry_run, struct ds_error *err) DS_NODISCARD;
+int ds_cmd_acts_do(struct ds_cmd_context *ctx, ds_cmd_choose_fn *choose,
+                   const void *options, const char *done, bool dry_run,
+                   struct ds_error *err) DS_NODISCARD;
 
 #endif

@@ -50,9 +50,9 @@ static int guard_groups(const struct ds_cmd_context *ctx, const struct ds_config
     return 0;
 }
 
-static int choose(const struct ds_cmd_context *ctx, const struct ds_config *config,
-                  const struct ds_state *state, bool all, struct ds_cmd_acts *acts,
-                  struct ds_error *err)
+static int name_servers(const struct ds_cmd_context *ctx, const struct ds_config *config,
+                        const struct ds_state *state, bool all, struct ds_cmd_acts *acts,
+                        struct ds_error *err)
 {
     if (all == (ctx->n_operands > 0))
         return ds_fail(err, DS_E_USAGE, "it wants SERVER... or --all");
@@ -65,42 +65,26 @@ static int choose(const struct ds_cmd_context *ctx, const struct ds_config *conf
     return ds_cmd_acts_from_known(ctx, config, DS_ACT_DEREGISTER, state, acts, err);
 }
 
-static int run_with(struct ds_cmd_context *ctx, struct ds_config *config,
-                    struct ds_registry *registry, const struct options *o,
-                    struct ds_cmd_acts *acts, struct ds_error *err)
+static int choose(struct ds_cmd_context *ctx, const struct ds_config *config,
+                  const struct ds_registry *registry, const struct ds_state *known,
+                  const void *opts, struct ds_cmd_acts *acts, struct ds_error *err)
 {
-    DS_AUTO(state) struct ds_state state = {0};
+    const struct options *o = opts;
 
-    if (registry->ops->list(registry, &state, err) < 0 ||
-        choose(ctx, config, &state, o->all, acts, err) < 0)
+    if (name_servers(ctx, config, known, o->all, acts, err) < 0)
         return -1;
-    if (!o->force && (ds_cmd_acts_guard_ring(config, &state, acts, err) < 0 ||
-                      guard_groups(ctx, config, registry, &state, acts, err) < 0))
+    if (o->force)
+        return 0;
+    if (ds_cmd_acts_guard_ring(config, known, acts, err) < 0)
         return -1;
-    for (size_t i = 0; o->dry_run && i < acts->n; i++)
-        acts->items[i].changed =
-            !registry->ops->is_done(registry, &acts->items[i], &state);
-    return ds_cmd_acts_run(ctx, config, registry, acts, "deregistered", o->dry_run, err);
+    return guard_groups(ctx, config, registry, known, acts, err);
 }
 
 static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
 {
-    DS_AUTO(config) struct ds_config config;
-    struct ds_cmd_acts acts = {0};
-    struct ds_registry *registry;
-    int rc;
+    const struct options *o = opts;
 
-    ds_config_init(&config);
-    if (ds_cmd_load_config(ctx, &config, err) < 0)
-        return -1;
-    registry =
-        ds_registry_new(&config, ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err);
-    if (!registry)
-        return -1;
-    rc = run_with(ctx, &config, registry, opts, &acts, err);
-    registry->ops->free(registry);
-    ds_cmd_acts_release(&acts);
-    return rc;
+    return ds_cmd_acts_do(ctx, choose, o, "deregistered", o->dry_run, err);
 }
 
 const struct ds_cmd ds_cmd_deregister = {

@@ -56,46 +56,25 @@ static int check_newcomers(const struct ds_config *config, const struct ds_state
     return 0;
 }
 
-static int run_with(struct ds_cmd_context *ctx, struct ds_config *config,
-                    struct ds_registry *registry, bool dry_run, struct ds_cmd_acts *acts,
-                    struct ds_error *err)
+static int choose(struct ds_cmd_context *ctx, const struct ds_config *config,
+                  const struct ds_registry *registry, const struct ds_state *known,
+                  const void *opts, struct ds_cmd_acts *acts, struct ds_error *err)
 {
-    DS_AUTO(state) struct ds_state state = {0};
-
-    if (registry->ops->list(registry, &state, err) < 0)
-        return -1;
+    (void)opts;
     if (!ctx->n_operands)
-        add_configured(config, &state, acts);
+        add_configured(config, known, acts);
     else if (ds_cmd_acts_from_operands(ctx, config, DS_ACT_REGISTER, acts, err) < 0)
         return -1;
-    if (registry->ops->is_state_file && check_newcomers(config, &state, acts, err) < 0)
-        return -1;
-    for (size_t i = 0; dry_run && i < acts->n; i++)
-        acts->items[i].changed =
-            acts->items[i].err.code == DS_OK &&
-            !registry->ops->is_done(registry, &acts->items[i], &state);
-    return ds_cmd_acts_run(ctx, config, registry, acts, "registered", dry_run, err);
+    if (!registry->ops->is_state_file)
+        return 0;
+    return check_newcomers(config, known, acts, err);
 }
 
 static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
 {
     const struct options *o = opts;
-    DS_AUTO(config) struct ds_config config;
-    struct ds_cmd_acts acts = {0};
-    struct ds_registry *registry;
-    int rc;
 
-    ds_config_init(&config);
-    if (ds_cmd_load_config(ctx, &config, err) < 0)
-        return -1;
-    registry =
-        ds_registry_new(&config, ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err);
-    if (!registry)
-        return -1;
-    rc = run_with(ctx, &config, registry, o->dry_run, &acts, err);
-    registry->ops->free(registry);
-    ds_cmd_acts_release(&acts);
-    return rc;
+    return ds_cmd_acts_do(ctx, choose, o, "registered", o->dry_run, err);
 }
 
 const struct ds_cmd ds_cmd_register = {
