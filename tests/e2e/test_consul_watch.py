@@ -252,8 +252,8 @@ def test_without_consul_a_refused_connection_takes_out_and_nothing_adds(fleet, c
     down.kill9()
     fleet.await_ring(rest)
     with Unharmed(fleet.state):
-        consul.kill9()
         began = time.monotonic()
+        consul.kill9()
         victim.kill9()
         down.start()
         fleet.gateways[2].pause()  # it hangs: that is no refusal
