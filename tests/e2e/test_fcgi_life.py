@@ -230,6 +230,7 @@ def test_a_bad_state_never_displaces_a_good_one(env, name):
     state = env.state()
     state.write([ONE], generation=9)
     fcgi = env.fcgi(state)
+    wait_until(lambda: owner(fcgi) == f"http://{ONE}{PUSH}", 5, "the first one in use")
     with open(state.path, encoding="utf-8") as f:
         text = f.read()
     state.write_text(BAD_STATES[name](text))
@@ -246,6 +247,7 @@ def test_an_unreadable_and_a_missing_state_never_displace_a_good_one(env):
     state = env.state()
     state.write([ONE])
     fcgi = env.fcgi(state)
+    wait_until(lambda: owner(fcgi) == f"http://{ONE}{PUSH}", 5, "the first one in use")
     os.unlink(state.path)
     wait_until(lambda: "No such file" in fcgi.log(), 5, "the complaint")
     os.mkdir(state.path)
