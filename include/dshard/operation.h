@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * operation.h - what runs now, as the state file tells: `operation`, with kind, step,
+ * since when and by whom.  Who was killed leaves it behind: `status` tells so.
+ */
+#ifndef DSHARD_OPERATION_H
+#define DSHARD_OPERATION_H
+
+#include "dshard/base.h"
+#include "dshard/error.h"
+#include "dshard/state.h"
+
+/* Writes kind and step ("moving groups"); since when is kept while kind and `by` are the
+   same.  The state file must be there. */
+int ds_operation_set(const char *state_path, const char *kind, const char *step,
+                     struct ds_error *err) DS_NODISCARD;
+/* Ends it, if it is ours. */
+int ds_operation_end(const char *state_path, struct ds_error *err) DS_NODISCARD;
+/* Whether the process that `operation` names has ended (as far as this host knows). */
+bool ds_operation_is_dead(const struct ds_state *state);
+
+#endif
