@@ -44,10 +44,21 @@ int ds_pushgateway_parse_status(const char *text, size_t len,
 /* /-/ready answers 200. */
 int ds_pushgateway_ready(struct ds_pushgateway *server, struct ds_error *err)
     DS_NODISCARD;
-/* How often /metrics has been asked for, by its own count (promhttp), this time
-   included. */
+/*
+ * How often /metrics has been asked for, this time included, where the server counts it
+ * (promhttp_metric_handler_requests_total).  DS_E_MISSING: it does not; Pushgateway up to
+ * 1.11 counts its requests "excluding scrapes".
+ */
 int ds_pushgateway_count_scrapes(struct ds_pushgateway *server, uint64_t *n,
                                  struct ds_error *err) DS_NODISCARD;
+/*
+ * How many descriptors its process has open, this connection included: the one trace that
+ * a scraper leaves everywhere.  Prometheus keeps its connection between scrapes, health
+ * checks close theirs, so one more for several looks in a row means that somebody new
+ * keeps coming.  DS_E_MISSING: it does not tell.
+ */
+int ds_pushgateway_count_open(struct ds_pushgateway *server, uint64_t *n,
+                              struct ds_error *err) DS_NODISCARD;
 
 /* Fills *out (fresh or released).  -1: out->err, too. */
 int ds_pushgateway_list(struct ds_pushgateway *server, struct ds_inventory *out,
