@@ -68,6 +68,32 @@ size_t ds_consul_registry_count(const struct ds_consul_registry *registry,
     return n;
 }
 
+enum ds_intent ds_consul_registry_intent(const struct ds_consul_registry *registry,
+                                         const char *address)
+{
+    const struct ds_consul_view *view = &registry->catalog.view;
+
+    if (ds_consul_catalog_is_marked(&registry->catalog, address))
+        return DS_INTENT_OUT;
+    for (size_t i = 0; i < view->n; i++) {
+        if (ds_address_equal(view->items[i].server.address, address))
+            return ds_consul_instance_intent(&view->items[i]);
+    }
+    return DS_INTENT_OUT;
+}
+
+enum ds_intent ds_consul_registry_wanted(const struct ds_consul_registry *registry,
+                                         const struct ds_act *act)
+{
+    enum ds_intent now = ds_consul_registry_intent(registry, act->server.address);
+
+    if (act->kind == DS_ACT_ADMIT)
+        return DS_INTENT_IN;
+    if (act->kind == DS_ACT_JOIN && now == DS_INTENT_OUT)
+        return DS_INTENT_JOINING;
+    return now == DS_INTENT_OUT ? DS_INTENT_IN : now;
+}
+
 /* ---- marks ---- */
 
 static int write_mark(const struct ds_consul_registry *registry, const char *method,
@@ -111,15 +137,18 @@ static bool has_check(struct ds_consul_registry *registry,
 static int do_register(struct ds_consul_registry *registry, struct ds_act *act,
                        struct ds_error *err)
 {
+    enum ds_intent wanted = ds_consul_registry_wanted(registry, act);
     DS_AUTO(consul_payload)
     struct ds_consul_payload *payload =
-        ds_consul_payload_new(registry->config, &act->server, &registry->auth);
+        ds_consul_payload_new(registry->config, &act->server, wanted, &registry->auth);
     DS_AUTO(http_response) struct ds_http_response response;
     /* Never with replace-existing-checks: that would end a drain. */
     struct ds_consul_call call = {.method = "PUT", .path = "/v1/agent/service/register"};
     enum ds_consul_match match;
 
     ds_http_response_init(&response);
+    if (act->kind == DS_ACT_REGISTER && wanted == DS_INTENT_JOINING)
+        return 0; /* who lets it join will say how it is registered */
     if (ds_consul_registry_compare(registry, payload, &match, err) < 0)
         return -1;
     if (match != DS_CONSUL_SAME || !has_check(registry, payload, err)) {
@@ -280,13 +309,28 @@ static int do_undrain(struct ds_consul_registry *registry, struct ds_act *act,
     return 0;
 }
 
+/* Whatever it was. */
+static int do_admit(struct ds_consul_registry *registry, struct ds_act *act,
+                    struct ds_error *err)
+{
+    size_t n_drained;
+
+    ds_consul_registry_count(registry, act->server.address, &n_drained);
+    if (n_drained && do_undrain(registry, act, err) < 0)
+        return -1;
+    return do_register(registry, act, err);
+}
+
 int ds_consul_registry_act(struct ds_consul_registry *registry, struct ds_act *act)
 {
     if (!registry->listed && ds_consul_registry_read(registry, &act->err) < 0)
         return -1;
     switch (act->kind) {
     case DS_ACT_REGISTER:
+    case DS_ACT_JOIN:
         return do_register(registry, act, &act->err);
+    case DS_ACT_ADMIT:
+        return do_admit(registry, act, &act->err);
     case DS_ACT_DEREGISTER:
         return do_deregister(registry, act, &act->err);
     case DS_ACT_DRAIN:

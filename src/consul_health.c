@@ -72,6 +72,12 @@ static unsigned weight_of(const json_t *service)
     return (unsigned)weight;
 }
 
+static bool is_joining(const json_t *service)
+{
+    return strcmp(text_of(json_object_get(service, "Meta"), "dshard-intent"),
+                  ds_intent_name(DS_INTENT_JOINING)) == 0;
+}
+
 /* As Prometheus does it: the service's address, or its node's if it has none. */
 static int take_address(struct ds_consul_instance *instance, const json_t *entry,
                         const json_t *service, struct ds_error *err)
@@ -109,9 +115,17 @@ static int parse_instance(struct ds_consul_instance *instance, const json_t *ent
     if (take_address(instance, entry, service, err) < 0)
         return -1;
     instance->server.weight = weight_of(service);
+    instance->joining = is_joining(service);
     for (size_t i = 0; i < n; i++)
         take_check(instance, json_array_get(checks, i));
     return 0;
+}
+
+enum ds_intent ds_consul_instance_intent(const struct ds_consul_instance *instance)
+{
+    if (instance->drained)
+        return DS_INTENT_DRAINING;
+    return instance->joining ? DS_INTENT_JOINING : DS_INTENT_IN;
 }
 
 static int compare(const void *a, const void *b)
@@ -121,24 +135,26 @@ static int compare(const void *a, const void *b)
     return ds_server_compare(&x->server, &y->server);
 }
 
-/* One server registered on two agents is up if either says so, drained if either says so.
- */
+/* One server registered on two agents is up if either says so, drained if either says so,
+   and joining if both do: who admits it reaches one of them only. */
 static void merge_duplicates(struct ds_consul_view *view)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < view->n; i++) {
         struct ds_consul_instance *last = kept ? &view->items[kept - 1] : NULL;
-        bool drained;
+        bool drained, joining;
 
         if (!last || compare(last, &view->items[i]) != 0) {
             view->items[kept++] = view->items[i];
             continue;
         }
         drained = last->drained || view->items[i].drained;
+        joining = last->joining && view->items[i].joining;
         if (view->items[i].kind > last->kind)
             *last = view->items[i];
         last->drained = drained;
+        last->joining = joining;
     }
     view->n = kept;
 }

@@ -177,6 +177,7 @@ static char *dump(const json_t *root)
 
 struct ds_consul_payload *ds_consul_payload_new(const struct ds_config *config,
                                                 const struct ds_server *server,
+                                                enum ds_intent intent,
                                                 const struct ds_consul_auth *auth)
 {
     struct ds_consul_payload *payload = ds_xcalloc(1, sizeof *payload);
@@ -187,6 +188,9 @@ struct ds_consul_payload *ds_consul_payload_new(const struct ds_config *config,
     payload->id = ds_consul_service_id(server->address);
     payload->check_id = ds_xasprintf("service:%s", payload->id);
     payload->service = service_of(config, server, payload->id, payload->check_id);
+    if (intent == DS_INTENT_JOINING)
+        json_object_set_new(json_object_get(payload->service, "Meta"), "dshard-intent",
+                            json_string(ds_intent_name(intent)));
     check = json_object_get(payload->service, "Check");
     if (auth->header)
         json_object_set_new(check, "Header",

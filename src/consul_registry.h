@@ -33,6 +33,14 @@ int ds_consul_registry_compare(const struct ds_consul_registry *registry,
 size_t ds_consul_registry_count(const struct ds_consul_registry *registry,
                                 const char *address, size_t *n_drained);
 
+/* What the catalog says about a server: `out` when it has none of that name, or a mark.
+ */
+enum ds_intent ds_consul_registry_intent(const struct ds_consul_registry *registry,
+                                         const char *address);
+/* The intent that an act of registering it leads to. */
+enum ds_intent ds_consul_registry_wanted(const struct ds_consul_registry *registry,
+                                         const struct ds_act *act);
+
 /* Carries out one act; 0, or -1 and act->err. */
 int ds_consul_registry_act(struct ds_consul_registry *registry, struct ds_act *act);
 

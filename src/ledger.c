@@ -66,6 +66,13 @@ static void set_word(struct ds_ledger *ledger, struct ds_ledger_line *line,
     ledger->disputes_changed = true;
 }
 
+/* Nobody speaks for it any more: what Consul said of it counts no longer. */
+static void let_go(struct ds_ledger_line *line)
+{
+    line->gone = true;
+    line->drained = line->joining = false;
+}
+
 static void set_evidence(struct ds_ledger *ledger, struct ds_ledger_line *line,
                          enum ds_sight sight, const char *why)
 {
@@ -84,6 +91,7 @@ static void take_instance(struct ds_ledger *ledger,
 
     line->listed = line->was_there = true;
     line->drained = instance->drained;
+    line->joining = instance->joining;
     line->sighting.weight = instance->server.weight;
     switch (instance->kind) {
     case DS_CONSUL_PASSING:
@@ -141,6 +149,7 @@ static void take_absent(struct ds_ledger *ledger, int64_t now_ms)
         if (line->was_there) {
             set_word(ledger, line, DS_WORD_VANISHED, now_ms);
         } else {
+            line->drained = line->joining = false;
             set_word(ledger, line, DS_WORD_CHECKED, now_ms);
             set_evidence(ledger, line, DS_SIGHT_FAIL, "not registered in Consul");
         }
@@ -153,7 +162,7 @@ void ds_ledger_take(struct ds_ledger *ledger, const struct ds_consul_view *view,
 {
     ledger->reachable = ledger->answered = true;
     for (size_t i = 0; i < ledger->n; i++)
-        ledger->lines[i].listed = ledger->lines[i].drained = false;
+        ledger->lines[i].listed = false;
     for (size_t i = 0; i < view->n; i++)
         take_instance(ledger, &view->items[i], now_ms);
     take_absent(ledger, now_ms);
@@ -245,7 +254,7 @@ static void weigh_own(struct ds_ledger *ledger, struct ds_ledger_line *line,
     snprintf(why, sizeof why, "%.60s, and our own check: %.110s", word_text(ledger, line),
              own->why);
     if (line->word == DS_WORD_VANISHED)
-        line->gone = true; /* nobody speaks for it any more */
+        let_go(line);
     set_evidence(ledger, line, DS_SIGHT_FINAL, why);
 }
 
@@ -274,7 +283,7 @@ void ds_ledger_tick(struct ds_ledger *ledger, int64_t now_ms)
         if (line->word != DS_WORD_VANISHED)
             continue;
         if (!line->gone && !line->mass && age_ms >= DS_LEDGER_SETTLE_MS) {
-            line->gone = true;
+            let_go(line);
             set_evidence(ledger, line, DS_SIGHT_FAIL, "no longer registered in Consul");
         }
         if (line->gone && age_ms > DS_LEDGER_WINDOW_MS)
@@ -331,6 +340,7 @@ void ds_ledger_track(struct ds_ledger *ledger, const struct ds_standing *servers
         line->sighting.weight = servers[i].server.weight;
         line->out = servers[i].intent == DS_INTENT_OUT && !ledger->marks_known;
         line->drained = servers[i].intent == DS_INTENT_DRAINING;
+        line->joining = servers[i].intent == DS_INTENT_JOINING;
     }
     forget_unknown(ledger);
     if (ledger->answered)
@@ -352,6 +362,8 @@ size_t ds_ledger_sightings(const struct ds_ledger *ledger, struct ds_sighting **
             sighting->intent = DS_INTENT_OUT;
         else if (line->drained)
             sighting->intent = DS_INTENT_DRAINING;
+        else if (line->joining)
+            sighting->intent = DS_INTENT_JOINING;
     }
     return ledger->n;
 }

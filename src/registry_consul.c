@@ -52,7 +52,7 @@ static int registry_list(struct ds_registry *base, struct ds_state *out,
         struct ds_standing *standing =
             ds_state_add(out, instance->server.address, instance->server.weight);
 
-        standing->intent = instance->drained ? DS_INTENT_DRAINING : DS_INTENT_IN;
+        standing->intent = ds_consul_instance_intent(instance);
         standing->health.state = health_of(instance->kind);
     }
     for (size_t i = 0; i < catalog->n_marks; i++) {
@@ -68,6 +68,7 @@ static bool registry_is_done(const struct ds_registry *base, const struct ds_act
     const struct ds_consul_registry *registry = (const struct ds_consul_registry *)base;
     const char *address = act->server.address;
     bool marked = ds_consul_catalog_is_marked(&registry->catalog, address);
+    enum ds_intent wanted = ds_consul_registry_wanted(registry, act);
     DS_AUTO(consul_payload) struct ds_consul_payload *payload = NULL;
     struct ds_error ignored = DS_ERROR_INIT; /* apply() will meet it again */
     enum ds_consul_match match;
@@ -76,8 +77,14 @@ static bool registry_is_done(const struct ds_registry *base, const struct ds_act
     (void)known; /* the catalog that it was made from knows more */
     switch (act->kind) {
     case DS_ACT_REGISTER:
-        payload = ds_consul_payload_new(registry->config, &act->server, &registry->auth);
-        return !marked &&
+        if (wanted == DS_INTENT_JOINING)
+            return true;
+        /* fallthrough */
+    case DS_ACT_JOIN:
+    case DS_ACT_ADMIT:
+        payload = ds_consul_payload_new(registry->config, &act->server, wanted,
+                                        &registry->auth);
+        return !marked && !(act->kind == DS_ACT_ADMIT && n_drained) &&
                ds_consul_registry_compare(registry, payload, &match, &ignored) == 0 &&
                match == DS_CONSUL_SAME;
     case DS_ACT_DEREGISTER:

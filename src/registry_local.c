@@ -36,10 +36,20 @@ static int local_list(struct ds_registry *registry, struct ds_state *out,
     return err->code == DS_E_MISSING ? 0 : -1; /* nobody is known yet */
 }
 
+/* Whether an act is about servers that may be unknown. */
+static bool may_add(enum ds_act_kind kind)
+{
+    return kind == DS_ACT_REGISTER || kind == DS_ACT_JOIN || kind == DS_ACT_ADMIT;
+}
+
 /* The intent that an act leads to from the one that is there. */
 static enum ds_intent intent_after(enum ds_act_kind kind, enum ds_intent now)
 {
     switch (kind) {
+    case DS_ACT_JOIN:
+        return now == DS_INTENT_OUT ? DS_INTENT_JOINING : now;
+    case DS_ACT_ADMIT:
+        return DS_INTENT_IN;
     case DS_ACT_REGISTER:
         return now == DS_INTENT_OUT ? DS_INTENT_IN : now;
     case DS_ACT_DEREGISTER:
@@ -60,7 +70,7 @@ static bool local_is_done(const struct ds_registry *registry, const struct ds_ac
     (void)registry;
     if (!standing || intent_after(act->kind, standing->intent) != standing->intent)
         return false;
-    return act->kind != DS_ACT_REGISTER || standing->server.weight == act->server.weight;
+    return !may_add(act->kind) || standing->server.weight == act->server.weight;
 }
 
 /* One act on the state; true when it changed something. */
@@ -69,7 +79,7 @@ static bool act_on(struct ds_state *state, struct ds_act *act)
     struct ds_standing *standing = ds_state_find(state, act->server.address);
     enum ds_intent before = standing ? standing->intent : DS_INTENT_OUT;
 
-    if (!standing && act->kind != DS_ACT_REGISTER) {
+    if (!standing && !may_add(act->kind)) {
         ds_fail(&act->err, DS_E_FAILED, "it is not registered");
         return false;
     }
@@ -78,9 +88,9 @@ static bool act_on(struct ds_state *state, struct ds_act *act)
     if (!standing)
         standing = ds_state_add(state, act->server.address, act->server.weight);
     standing->intent = intent_after(act->kind, before);
-    if (act->kind == DS_ACT_REGISTER)
+    if (may_add(act->kind))
         standing->server.weight = act->server.weight;
-    if (before == DS_INTENT_OUT && standing->intent == DS_INTENT_IN)
+    if (before == DS_INTENT_OUT && standing->intent != DS_INTENT_OUT)
         standing->health = (struct ds_health){0}; /* who comes back is asked anew */
     return true;
 }
@@ -97,7 +107,7 @@ static int adjust_ring(struct ds_state *state, struct ds_error *err)
     for (size_t i = 0; i < n; i++) {
         const struct ds_standing *standing = ds_state_find(state, members[i].address);
 
-        if (standing->intent == DS_INTENT_DRAINING || standing->intent == DS_INTENT_OUT)
+        if (standing->intent != DS_INTENT_IN)
             cause = DS_CAUSE_OPERATOR;
         else
             members[kept++] = standing->server;

@@ -12,6 +12,7 @@
 #include "dshard/base.h"
 #include "dshard/error.h"
 #include "dshard/health.h"
+#include "dshard/roster.h"
 #include "dshard/server.h"
 
 enum ds_consul_kind {
@@ -25,8 +26,12 @@ struct ds_consul_instance {
     struct ds_server server; /* weight from Meta "dshard-weight", 1 without it */
     enum ds_consul_kind kind;
     bool drained;         /* in maintenance, itself or its node */
+    bool joining;         /* Meta "dshard-intent" says so, wherever it is registered */
     char why[DS_WHY_MAX]; /* the check's name and the first line of its output */
 };
+
+/* What operators want with it, as far as its registration tells. */
+enum ds_intent ds_consul_instance_intent(const struct ds_consul_instance *instance);
 
 struct ds_consul_view {
     struct ds_consul_instance *items; /* sorted by address, unique; owned */

@@ -14,6 +14,7 @@
 #include "dshard/config.h"
 #include "dshard/error.h"
 #include "dshard/murmur3.h"
+#include "dshard/roster.h"
 #include "dshard/server.h"
 
 /* What the check says to a server that asks who comes; empty when none does. */
@@ -32,8 +33,11 @@ char *ds_consul_service_id(const char *address) DS_NODISCARD;
 
 struct ds_consul_payload;
 
+/* intent: one that is joining says so in Meta ("dshard-intent"), so that no watch makes
+   it a member; any other says nothing there. */
 struct ds_consul_payload *ds_consul_payload_new(const struct ds_config *config,
                                                 const struct ds_server *server,
+                                                enum ds_intent intent,
                                                 const struct ds_consul_auth *auth)
     DS_NODISCARD;
 void ds_consul_payload_free(struct ds_consul_payload *payload);

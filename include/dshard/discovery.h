@@ -86,12 +86,22 @@ int ds_probe_all(const struct ds_config *config, const struct ds_server *servers
 
 /*
  * What a command does to one server:
- * register    it is wanted in the ring; one that is drained stays so, `out` is cleared
+ * register    it is wanted in the ring; one that is drained or joining stays so, `out` is
+ *             cleared
  * deregister  it is `out`, and stays so until it is registered by name
  * drain       it leaves the ring and is still listed for Prometheus
  * undrain     the end of that
+ * join        one that is unknown or out is listed for Prometheus, and not in the ring
+ * admit       it is wanted in the ring, whatever it was
  */
-enum ds_act_kind { DS_ACT_REGISTER, DS_ACT_DEREGISTER, DS_ACT_DRAIN, DS_ACT_UNDRAIN };
+enum ds_act_kind {
+    DS_ACT_REGISTER,
+    DS_ACT_DEREGISTER,
+    DS_ACT_DRAIN,
+    DS_ACT_UNDRAIN,
+    DS_ACT_JOIN,
+    DS_ACT_ADMIT,
+};
 
 /* One of these, and what came of it. */
 struct ds_act {

@@ -38,7 +38,7 @@ struct ds_ledger_line {
     bool listed;    /* in the last answer */
     bool was_there; /* in an earlier one, or a member when we started */
     bool tracked;   /* watch knows it */
-    bool drained, out;
+    bool drained, joining, out;
     bool gone; /* it vanished and has been let go */
     bool mass; /* it vanished with most of the others */
     int64_t word_since_ms;

@@ -26,6 +26,23 @@ static void add_configured(const struct ds_config *config, const struct ds_state
     }
 }
 
+/* Whoever is named ends his joining by that; without names it goes on. */
+static int add_named(const struct ds_cmd_context *ctx, const struct ds_config *config,
+                     const struct ds_state *state, struct ds_cmd_acts *acts,
+                     struct ds_error *err)
+{
+    if (ds_cmd_acts_from_operands(ctx, config, DS_ACT_REGISTER, acts, err) < 0)
+        return -1;
+    for (size_t i = 0; i < acts->n; i++) {
+        const struct ds_standing *standing =
+            ds_state_find(state, acts->items[i].server.address);
+
+        if (standing && standing->intent == DS_INTENT_JOINING)
+            acts->items[i].kind = DS_ACT_ADMIT;
+    }
+    return 0;
+}
+
 /* Asks the newcomers how they are; a failure is theirs alone. */
 static int check_newcomers(const struct ds_config *config, const struct ds_state *state,
                            struct ds_cmd_acts *acts, struct ds_error *err)
@@ -42,7 +59,8 @@ static int check_newcomers(const struct ds_config *config, const struct ds_state
         const struct ds_server *server = &acts->items[i].server;
         const struct ds_standing *standing = ds_state_find(state, server->address);
 
-        if (standing && standing->intent != DS_INTENT_OUT)
+        if (standing && standing->intent != DS_INTENT_OUT &&
+            acts->items[i].kind == DS_ACT_REGISTER)
             continue;
         servers[n] = *server;
         who[n++] = &acts->items[i];
@@ -63,7 +81,7 @@ static int choose(struct ds_cmd_context *ctx, const struct ds_config *config,
     (void)opts;
     if (!ctx->n_operands)
         add_configured(config, known, acts);
-    else if (ds_cmd_acts_from_operands(ctx, config, DS_ACT_REGISTER, acts, err) < 0)
+    else if (add_named(ctx, config, known, acts, err) < 0)
         return -1;
     if (!registry->ops->is_state_file)
         return 0;

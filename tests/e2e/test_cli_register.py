@@ -123,6 +123,26 @@ def test_register_with_dry_run_says_what_it_would_do_and_does_not(env, gateways,
         assert name in result.stdout, result
 
 
+def test_a_joining_server_joins_on_until_it_is_named(env, registered, config):
+    extra = env.pushgateway()
+    env.dshard("register", extra.address, config=config).ok()
+
+    def join(content):
+        server = next(s for s in content["servers"] if s["address"] == extra.address)
+        server.update(intent="joining", member=False)
+
+    env.state().rewrite(join)
+    config.set(servers=addresses([*registered, extra]))
+    for args in ([], ["--dry-run"]):
+        result = env.dshard("register", *args, config=config).ok()
+        assert extra.address not in result.stdout, result
+    assert members(env) == addresses(registered)
+    assert env.state().server(extra.address)["intent"] == "joining"
+    env.dshard("register", extra.address, config=config).ok()
+    assert members(env) == addresses([*registered, extra])
+    assert env.state().server(extra.address)["intent"] == "in"
+
+
 # ---- deregister ----------------------------------------------------------------------
 
 

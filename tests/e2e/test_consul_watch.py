@@ -104,6 +104,24 @@ def test_a_whole_node_in_maintenance_freezes_nothing_but_drains(env, consul):
     assert fleet.server(extra)["intent"] == "draining"
 
 
+def test_a_joining_server_is_listed_and_no_member_until_it_is_named(env, fleet, consul):
+    extra = env.pushgateway()
+    consul.register(extra.address, Meta={"dshard-intent": "joining"})
+    consul.wait_passing([extra])
+    fleet.await_health(extra, "up")
+    assert fleet.server(extra)["intent"] == "joining"
+    fleet.config.set(servers=addresses([*fleet.gateways, extra]))
+    before = consul.services()[service_id(extra)]
+    env.dshard("register", config=fleet.config).ok()
+    assert consul.services()[service_id(extra)] == before, "cron does not end it"
+    assert fleet.is_ring(fleet.gateways)
+    with consul.flaps() as flaps:
+        env.dshard("register", extra.address, config=fleet.config).ok()
+        fleet.await_ring([*fleet.gateways, extra])
+    assert "dshard-intent" not in consul.services()[service_id(extra)]["Meta"]
+    assert flaps.changes == [], "its check goes on as it was"
+
+
 def test_a_mark_in_the_store_takes_a_registered_server_out(fleet, consul):
     victim = fleet.gateways[2]
     rest = [g for g in fleet.gateways if g is not victim]

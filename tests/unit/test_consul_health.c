@@ -209,6 +209,46 @@ static void a_weight_is_from_1_to_100_or_1(void **state)
     }
 }
 
+static void the_meta_says_who_is_joining(void **state)
+{
+    static const struct {
+        const char *one, *two; /* Meta of its two registrations; NULL: there is one */
+        enum ds_intent intent;
+    } rows[] = {
+        {"{}", NULL, DS_INTENT_IN},
+        {"{\"dshard-intent\":\"joining\"}", NULL, DS_INTENT_JOINING},
+        {"{\"dshard-intent\":\"out\"}", NULL, DS_INTENT_IN},
+        {"{\"dshard-intent\":\"Joining\"}", NULL, DS_INTENT_IN},
+        {"{\"dshard-intent\":true}", NULL, DS_INTENT_IN},
+        {"{\"dshard-intent\":\"joining\"}", "null", DS_INTENT_IN},
+        {"{}", "{\"dshard-intent\":\"joining\"}", DS_INTENT_IN},
+        {"{\"dshard-intent\":\"joining\"}", "{\"dshard-intent\":\"joining\"}",
+         DS_INTENT_JOINING},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        DS_AUTO(consul_view) struct ds_consul_view view = {0};
+        DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(TEXT_MAX);
+
+        ds_buf_addf(&text,
+                    "[{\"Service\":{\"Address\":\"10.0.0.1\",\"Port\":9091,"
+                    "\"Meta\":%s}}",
+                    rows[i].one);
+        if (rows[i].two)
+            ds_buf_addf(&text,
+                        ",{\"Service\":{\"Address\":\"10.0.0.1\",\"Port\":9091,"
+                        "\"Meta\":%s}}",
+                        rows[i].two);
+        ds_buf_adds(&text, "]");
+        parse(&view, text.data);
+        assert_int_equal(view.n, 1);
+        assert_int_equal(ds_consul_instance_intent(&view.items[0]), rows[i].intent);
+        view.items[0].drained = true;
+        assert_int_equal(ds_consul_instance_intent(&view.items[0]), DS_INTENT_DRAINING);
+    }
+}
+
 /* The same server with these checks on two agents, in both orders. */
 static void assert_merged(const char *one, const char *two, enum ds_consul_kind kind,
                           bool drained)
@@ -318,6 +358,7 @@ int main(void)
         cmocka_unit_test(what_can_be_no_server_is_counted_and_left_out),
         cmocka_unit_test(a_long_host_is_left_out),
         cmocka_unit_test(a_weight_is_from_1_to_100_or_1),
+        cmocka_unit_test(the_meta_says_who_is_joining),
         cmocka_unit_test(of_two_registrations_the_better_counts_and_any_drain),
         cmocka_unit_test(the_list_is_sorted_whatever_its_order_was),
         cmocka_unit_test(an_empty_list_is_an_answer),

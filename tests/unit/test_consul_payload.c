@@ -39,7 +39,7 @@ static struct ds_consul_payload *make(const struct ds_config *config, const char
     static const struct ds_consul_auth none;
 
     memcpy(server.address, address, strlen(address) + 1);
-    return ds_consul_payload_new(config, &server, auth ? auth : &none);
+    return ds_consul_payload_new(config, &server, DS_INTENT_IN, auth ? auth : &none);
 }
 
 static json_t *parse(const struct ds_consul_payload *payload)
@@ -106,6 +106,33 @@ static void the_defaults_are_the_seeds_and_nothing_reaps(void **state)
     assert_null(json_object_get(check, "DeregisterCriticalServiceAfter"));
     assert_null(json_object_get(check, "Status")); /* no trust in advance */
     assert_true(json_is_array(json_object_get(root, "Tags")));
+}
+
+static void who_joins_says_so_and_that_is_a_change(void **state)
+{
+    static const struct ds_consul_auth none;
+    static const enum ds_intent others[] = {DS_INTENT_IN, DS_INTENT_DRAINING,
+                                            DS_INTENT_OUT};
+    struct ds_server server = {"10.0.0.1:9091", 1};
+    DS_AUTO(config) struct ds_config config;
+    DS_AUTO(consul_payload) struct ds_consul_payload *joining = NULL;
+    json_auto_t *root = NULL;
+
+    (void)state;
+    load(&config, "", "");
+    joining = ds_consul_payload_new(&config, &server, DS_INTENT_JOINING, &none);
+    root = parse(joining);
+    assert_string_equal(at(root, "Meta", "dshard-intent"), "joining");
+    for (size_t i = 0; i < DS_COUNT(others); i++) {
+        DS_AUTO(consul_payload)
+        struct ds_consul_payload *other =
+            ds_consul_payload_new(&config, &server, others[i], &none);
+        json_auto_t *theirs = parse(other);
+
+        assert_null(at(theirs, "Meta", "dshard-intent"));
+        assert_string_not_equal(at(theirs, "Meta", "dshard-reg"),
+                                at(root, "Meta", "dshard-reg"));
+    }
 }
 
 static void ids_are_host_and_port(void **state)
@@ -335,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_payload_has_what_was_configured),
         cmocka_unit_test(the_defaults_are_the_seeds_and_nothing_reaps),
+        cmocka_unit_test(who_joins_says_so_and_that_is_a_change),
         cmocka_unit_test(ids_are_host_and_port),
         cmocka_unit_test(its_own_echo_is_the_same),
         cmocka_unit_test(each_difference_counts),

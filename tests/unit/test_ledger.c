@@ -110,6 +110,7 @@ static const char *says(struct book *book, const char *words)
         item->server.weight = 1;
         item->kind = kind_of(p[1]);
         item->drained = p[2] == 'm';
+        item->joining = p[2] == 'j';
         snprintf(item->why, sizeof item->why, "check %c", p[1]);
     }
     ds_ledger_take(&book->ledger, &view, book->now_ms);
@@ -582,6 +583,43 @@ static void a_drained_server_is_drained_while_consul_says_so(void **state)
     assert_int_equal(sighting(&book, 'a')->intent, DS_INTENT_IN);
 }
 
+static void who_vanishes_is_drained_or_joining_until_it_is_let_go(void **state)
+{
+    static const struct {
+        const char *words;
+        enum ds_intent intent;
+    } rows[] = {{"a+m b+ c+", DS_INTENT_DRAINING}, {"a+j b+ c+", DS_INTENT_JOINING}};
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        DS_AUTO(book) struct book book;
+
+        book_init(&book);
+        says(&book, rows[i].words);
+        assert_int_equal(sighting(&book, 'a')->intent, rows[i].intent);
+        says(&book, "b+ c+");
+        assert_int_equal(sighting(&book, 'a')->intent, rows[i].intent);
+        assert_string_equal(wait_until(&book, DS_LEDGER_SETTLE_MS), "a-");
+        assert_int_equal(sighting(&book, 'a')->intent, DS_INTENT_IN); /* and down */
+    }
+}
+
+static void who_joined_when_watch_was_stopped_joins_still(void **state)
+{
+    struct ds_standing server = {.intent = DS_INTENT_JOINING, .server.weight = 1};
+    DS_AUTO(book) struct book book;
+
+    (void)state;
+    book_init(&book);
+    set_address(server.server.address, 'a');
+    ds_ledger_track(&book.ledger, &server, 1, START);
+    assert_int_equal(sighting(&book, 'a')->intent, DS_INTENT_JOINING);
+    says(&book, "a+j");
+    assert_int_equal(sighting(&book, 'a')->intent, DS_INTENT_JOINING);
+    says(&book, "a+");
+    assert_int_equal(sighting(&book, 'a')->intent, DS_INTENT_IN);
+}
+
 /* ---- who is in the book ---- */
 
 static void who_was_never_registered_is_down_once_consul_has_answered(void **state)
@@ -744,6 +782,8 @@ int main(void)
         cmocka_unit_test(marks_of_who_is_out_are_shown_and_go),
         cmocka_unit_test(what_the_state_says_is_out_is_out_until_the_marks_are_known),
         cmocka_unit_test(a_drained_server_is_drained_while_consul_says_so),
+        cmocka_unit_test(who_vanishes_is_drained_or_joining_until_it_is_let_go),
+        cmocka_unit_test(who_joined_when_watch_was_stopped_joins_still),
         cmocka_unit_test(who_was_never_registered_is_down_once_consul_has_answered),
         cmocka_unit_test(a_forgotten_server_that_comes_again_is_heard_at_once),
         cmocka_unit_test(who_is_listed_or_marked_is_not_forgotten),

@@ -323,6 +323,80 @@ static void who_is_drained_is_not_called_back_by_register(void **test)
     assert_int_equal(state.servers[0].intent, DS_INTENT_DRAINING);
 }
 
+static enum ds_intent intent_of(const struct place *place, const char *address)
+{
+    DS_AUTO(state) struct ds_state state = {0};
+
+    load(&state, place);
+    assert_non_null(ds_state_find(&state, address));
+    return ds_state_find(&state, address)->intent;
+}
+
+static void who_joins_is_listed_and_no_member_until_admitted(void **test)
+{
+    const struct place *place = *test;
+    DS_AUTO(state) struct ds_state state = {0};
+    const struct ds_standing *joining;
+
+    save_ring(place, "ab", 500);
+    assert_true(apply_one(place, "c:1", DS_ACT_JOIN, 3));
+    assert_false(apply_one(place, "c:1", DS_ACT_JOIN, 3));
+    load(&state, place);
+    joining = ds_state_find(&state, "c:1");
+    assert_int_equal(joining->intent, DS_INTENT_JOINING);
+    assert_int_equal(joining->server.weight, 3);
+    assert_false(joining->member);
+    assert_int_equal(state.generation, 1); /* the ring has not changed */
+    assert_true(apply_one(place, "c:1", DS_ACT_ADMIT, 3));
+    assert_false(apply_one(place, "c:1", DS_ACT_ADMIT, 3));
+    assert_int_equal(intent_of(place, "c:1"), DS_INTENT_IN);
+}
+
+static void a_register_without_names_lets_it_join_on(void **test)
+{
+    const struct place *place = *test;
+
+    save_ring(place, "ab", 500);
+    apply_one(place, "c:1", DS_ACT_JOIN, 1);
+    assert_false(apply_one(place, "c:1", DS_ACT_REGISTER, 1));
+    assert_int_equal(intent_of(place, "c:1"), DS_INTENT_JOINING);
+}
+
+static void only_strangers_and_those_that_are_out_join(void **test)
+{
+    static const struct {
+        enum ds_act_kind before;
+        enum ds_intent joined, admitted;
+    } rows[] = {{DS_ACT_REGISTER, DS_INTENT_IN, DS_INTENT_IN},
+                {DS_ACT_DRAIN, DS_INTENT_DRAINING, DS_INTENT_IN},
+                {DS_ACT_DEREGISTER, DS_INTENT_JOINING, DS_INTENT_IN}};
+    const struct place *place = *test;
+
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        DS_AUTO(state) struct ds_state state = {0};
+
+        save_ring(place, "ab", 500);
+        apply_one(place, "a:1", rows[i].before, 1);
+        apply_one(place, "a:1", DS_ACT_JOIN, 1);
+        assert_int_equal(intent_of(place, "a:1"), rows[i].joined);
+        apply_one(place, "a:1", DS_ACT_ADMIT, 1);
+        assert_int_equal(intent_of(place, "a:1"), rows[i].admitted);
+    }
+}
+
+static void one_that_joins_may_be_given_up(void **test)
+{
+    const struct place *place = *test;
+
+    save_ring(place, "ab", 500);
+    apply_one(place, "c:1", DS_ACT_JOIN, 1);
+    assert_false(apply_one(place, "c:1", DS_ACT_UNDRAIN, 1));
+    apply_one(place, "c:1", DS_ACT_DRAIN, 1);
+    assert_int_equal(intent_of(place, "c:1"), DS_INTENT_DRAINING);
+    apply_one(place, "c:1", DS_ACT_DEREGISTER, 1);
+    assert_int_equal(intent_of(place, "c:1"), DS_INTENT_OUT);
+}
+
 static void who_is_unknown_cannot_be_drained(void **test)
 {
     const struct place *place = *test;
@@ -350,6 +424,10 @@ int main(void)
         IN_A_PLACE(a_ring_that_cannot_be_is_not_written),
         IN_A_PLACE(a_lock_that_is_held_is_waited_for_and_told),
         IN_A_PLACE(who_is_drained_is_not_called_back_by_register),
+        IN_A_PLACE(who_joins_is_listed_and_no_member_until_admitted),
+        IN_A_PLACE(a_register_without_names_lets_it_join_on),
+        IN_A_PLACE(only_strangers_and_those_that_are_out_join),
+        IN_A_PLACE(one_that_joins_may_be_given_up),
         IN_A_PLACE(who_is_unknown_cannot_be_drained),
     };
 
