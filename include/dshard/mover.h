@@ -28,8 +28,11 @@ struct ds_mover_progress {
 };
 typedef void ds_mover_progress_fn(void *arg, const struct ds_mover_progress *progress);
 
-/* Whether a pass may touch this group (a --match). NULL: all. */
+/* Whether a pass is about this group (a --match); NULL: all.  It must look at the
+   identity alone, so that all copies of a group are in or none. */
 typedef bool ds_mover_match_fn(void *arg, const struct ds_group *group);
+/* Asked between two steps; true: finish what has been begun, and end the pass. */
+typedef bool ds_mover_stop_fn(void *arg);
 
 struct ds_mover_options {
     enum ds_plan_mode mode;
@@ -41,8 +44,11 @@ struct ds_mover_options {
     size_t n_yields;
     ds_mover_match_fn *match;
     void *match_arg;
-    ds_mover_progress_fn *progress;
+    ds_mover_progress_fn *progress; /* NULL: none.  First called with n_done 0, before
+                                       anything is written; not when nothing is due */
     void *progress_arg;
+    ds_mover_stop_fn *stop; /* NULL: never */
+    void *stop_arg;
 };
 
 /* A group that could not be moved; stays where it was. */
@@ -56,37 +62,59 @@ struct ds_mover_refusal {
 struct ds_mover_server {
     char address[DS_ADDRESS_MAX];
     enum ds_intent intent;
-    bool member, reached;
+    bool member;
+    bool down;            /* its health is: it was not asked */
+    bool reached;         /* it was read, and answered until the end */
     char why[DS_WHY_MAX]; /* not reached */
-    size_t n_groups;      /* when it was read */
+    size_t n_groups;      /* these three are as the pass leaves them */
     size_t n_misplaced;   /* of them, that belong elsewhere */
-    size_t n_copies; /* of them, that a copy elsewhere beats, and that are still here */
+    size_t n_copies;      /* of them, that a copy elsewhere beats */
+};
+
+/* One copy of a group. */
+struct ds_mover_place {
+    const struct ds_group *group; /* borrowed from report->inventories */
+    size_t server;                /* where it lies, of report->servers */
+    size_t owner;   /* who owns its key; report->n_servers: nobody, or none of these */
+    bool misplaced; /* it lies elsewhere */
+    bool beaten;    /* a copy elsewhere is the one that stays */
 };
 
 struct ds_mover_report {
     struct ds_inventory *inventories; /* as read at the start; servers[i] is about [i] */
     struct ds_mover_server *servers;  /* sorted by address; without those that are out */
     size_t n_servers;
-    struct ds_plan plan; /* its pointers lead into inventories */
+    struct ds_ring *ring; /* NULL: there is none */
+    struct ds_plan plan; /* its pointers lead into inventories; from and to are indexes of
+                            servers here */
     size_t n_deleted, n_merged, n_copied;
-    size_t n_raced;  /* a push came in between: left for the next pass */
-    size_t n_undone; /* moves that the budget left over */
+    size_t n_raced;  /* a push came in between: what that left open, the next pass does */
+    size_t n_undone; /* moves that the budget, a stop or a server's failure left over */
     struct ds_mover_refusal *refusals;
     size_t n_refusals;
+    size_t n_groups, n_misplaced, n_copies; /* as plan.h counts, but after the pass */
+    int64_t read_ms;                        /* the longest reading of a list */
+    bool **gone; /* private: gone[i][k]: inventories[i].groups[k] has been deleted */
+    struct ds_mover_place *made; /* private: copies that this pass has made */
+    size_t n_made;
 };
 
 /*
- * One pass over the servers of `state`.  Refusals that are in *report already (from a
- * pass before) are not tried again.  0 also when something was refused, raced or left;
- * -1: the lock is lost, or nothing could be read at all; the report says what was done.
+ * One pass over the servers of `state`.  *report: initialised, or that of a pass before;
+ * then its refusals stay and are not tried again, and all else is new.  0 also when
+ * something was refused, raced or left; -1: the lock is lost (DS_E_TEMP), no server could
+ * be read (DS_E_NET), or the configuration cannot be used; the report says what was done.
  * lock may be NULL when mode is DS_PLAN_LOOK or for a dry run.
  */
 int ds_mover_pass(const struct ds_config *config, const struct ds_state *state,
                   struct ds_fleet_lock *lock, const struct ds_mover_options *options,
                   struct ds_mover_report *report, struct ds_error *err) DS_NODISCARD;
 /* Whether all is where it belongs (in dedupe mode: nothing is there twice), as far as it
-   could be read. */
+   could be read, and but for what --leave-older-than left. */
 bool ds_mover_is_done(const struct ds_mover_report *report, enum ds_plan_mode mode);
+/* Every copy of every group, by identity and then by server; a new array, to free(). */
+struct ds_mover_place *ds_mover_places(const struct ds_mover_report *report, size_t *n)
+    DS_NODISCARD;
 /* How long to wait before the next pass: grows with the time that reading took. */
 int64_t ds_mover_pause_ms(const struct ds_mover_report *report);
 
