@@ -50,19 +50,39 @@ ptrdiff_t ds_base64_decode(char *out, const char *in, size_t len)
     return written;
 }
 
+/* All in one go: the length is known, and a label is encoded for every push. */
 static void encode(struct ds_buf *out, const char *data, size_t len)
 {
-    const unsigned char *p = (const unsigned char *)data;
+    const unsigned char *p = (const unsigned char *)data, *end = p + len;
+    size_t n = len / 3 * 4 + (len % 3 ? len % 3 + 1 : 0);
+    char *at;
 
-    for (; len; p += 3) {
-        uint32_t bits = (uint32_t)p[0] << 16 | (len > 1 ? (uint32_t)p[1] << 8 : 0) |
-                        (len > 2 ? (uint32_t)p[2] : 0);
-        size_t n_bytes = len > 3 ? 3 : len;
-
-        for (size_t i = 0; i <= n_bytes; i++)
-            ds_buf_addc(out, alphabet[bits >> (18 - 6 * i) & 63]);
-        len -= n_bytes;
+    if (out->over || n > out->max - out->len) {
+        out->over = true;
+        return;
     }
+    ds_buf_reserve(out, n);
+    if (!n)
+        return;
+    at = out->data + out->len;
+    for (; end - p >= 3; p += 3) {
+        uint32_t bits = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | (uint32_t)p[2];
+
+        *at++ = alphabet[bits >> 18];
+        *at++ = alphabet[bits >> 12 & 63];
+        *at++ = alphabet[bits >> 6 & 63];
+        *at++ = alphabet[bits & 63];
+    }
+    if (p < end) {
+        uint32_t bits = (uint32_t)p[0] << 16 | (end - p > 1 ? (uint32_t)p[1] << 8 : 0);
+
+        *at++ = alphabet[bits >> 18];
+        *at++ = alphabet[bits >> 12 & 63];
+        if (end - p > 1)
+            *at++ = alphabet[bits >> 6 & 63];
+    }
+    *at = '\0';
+    out->len += n;
 }
 
 void ds_base64_encode_label(struct ds_buf *out, const char *data, size_t len)

@@ -3,20 +3,20 @@
 #include "dshard/groupkey.h"
 #include "dshard/base64.h"
 #include "dshard/url.h"
-#include "dshard/utf8.h"
+#include "groupkey_impl.h"
 
 #include <stdlib.h>
 #include <strings.h>
 
-static const char BASE64[] = "@base64";
 static const char JOB_ROUTE[] = "/metrics/job";
 
 enum {
-    BASE64_LEN = sizeof BASE64 - 1,
+    BASE64_LEN = DS_GROUPKEY_BASE64_LEN,
     JOB_ROUTE_LEN = sizeof JOB_ROUTE - 1,
     REASON_BYTES_MAX = 200, /* of the target that a reason shows */
-    /* What becomes of a target at worst: each "/x/+" is written "/x@base64/Kw". */
-    URL_MAX = 3 * DS_TARGET_MAX + 64,
+    /* What becomes of an identity at worst: each "x", 0xFF and no value, and the 0xFF
+       before the next, are written "/x@base64/=". */
+    URL_MAX = 4 * DS_IDENTITY_MAX + 64,
 };
 
 struct span {
@@ -27,9 +27,9 @@ struct span {
 void ds_groupkey_init(struct ds_groupkey *group)
 {
     memset(group, 0, sizeof *group);
-    ds_buf_init(&group->key, DS_TARGET_MAX);
+    ds_buf_init(&group->key, DS_IDENTITY_MAX + 64);
     ds_buf_init(&group->url, URL_MAX);
-    ds_buf_init(&group->decoded, DS_TARGET_MAX);
+    ds_buf_init(&group->decoded, DS_IDENTITY_MAX);
 }
 
 void ds_groupkey_release(struct ds_groupkey *group)
@@ -46,7 +46,7 @@ void ds_auto_groupkey(struct ds_groupkey *group)
     ds_groupkey_release(group);
 }
 
-static void clear(struct ds_groupkey *group)
+void ds_groupkey_clear(struct ds_groupkey *group)
 {
     group->job = (struct ds_label){.name = "job", .value = "", .name_len = 3};
     group->n_labels = 0;
@@ -57,8 +57,8 @@ static void clear(struct ds_groupkey *group)
 
 /* "WHAT "BYTES"WHY", the bytes escaped and cut.  The text is put together in `url`, which
    a refused target does not need, so that refusing allocates nothing either. */
-static int refuse(struct ds_groupkey *group, struct ds_error *err, const char *what,
-                  const char *bytes, size_t len, const char *why)
+int ds_groupkey_refuse(struct ds_groupkey *group, struct ds_error *err, const char *what,
+                       const char *bytes, size_t len, const char *why)
 {
     size_t shown = len > REASON_BYTES_MAX ? REASON_BYTES_MAX : len;
 
@@ -66,13 +66,13 @@ static int refuse(struct ds_groupkey *group, struct ds_error *err, const char *w
     ds_buf_add_quoted(&group->url, bytes, shown);
     ds_fail(err, DS_E_BAD_PATH, "%s %s%s%s", what, group->url.data,
             shown < len ? "..." : "", why);
-    clear(group);
+    ds_groupkey_clear(group);
     return -1;
 }
 
 static int not_found(struct ds_groupkey *group, struct ds_error *err)
 {
-    clear(group);
+    ds_groupkey_clear(group);
     return ds_fail(err, DS_E_NOT_FOUND,
                    "not a push path: /metrics/job/JOB{/LABEL/VALUE} is expected");
 }
@@ -119,14 +119,15 @@ static int decode_path(struct ds_groupkey *group, const char *path, const char *
     ds_buf_reserve(&group->decoded, raw_len);
     len = ds_url_decode(group->decoded.data, path, raw_len);
     if (len < 0)
-        return refuse(group, err, "the path", path, raw_len,
-                      " has a '%' without two hexadecimal digits behind it");
+        return ds_groupkey_refuse(group, err, "the path", path, raw_len,
+                                  " has a '%' without two hexadecimal digits behind it");
     group->decoded.len = (size_t)len;
     group->decoded.data[len] = '\0';
     if (!ds_url_path_is_clean(group->decoded.data, (size_t)len))
-        return refuse(group, err, "the path", path, raw_len,
-                      " has an empty, '.' or '..' component (an empty label value is"
-                      " written NAME@base64/=)");
+        return ds_groupkey_refuse(
+            group, err, "the path", path, raw_len,
+            " has an empty, '.' or '..' component (an empty label value is"
+            " written NAME@base64/=)");
     return 0;
 }
 
@@ -136,13 +137,13 @@ static int decode_base64(struct ds_groupkey *group, const char *name, size_t nam
     ptrdiff_t len = ds_base64_decode(value->at, value->at, value->len);
 
     if (len < 0)
-        return refuse(group, err, "the value of", name, name_len,
-                      " is not base64 (RFC 4648, URL-safe alphabet)");
+        return ds_groupkey_refuse(group, err, "the value of", name, name_len,
+                                  " is not base64 (RFC 4648, URL-safe alphabet)");
     value->len = (size_t)len;
     return 0;
 }
 
-static bool is_label_name(const char *name, size_t len)
+bool ds_label_name_is_good(const char *name, size_t len)
 {
     if (!len || (name[0] >= '0' && name[0] <= '9'))
         return false;
@@ -159,10 +160,20 @@ static bool is_label_name(const char *name, size_t len)
 static bool cut_base64(struct span *name)
 {
     if (name->len < BASE64_LEN ||
-        memcmp(name->at + name->len - BASE64_LEN, BASE64, BASE64_LEN) != 0)
+        memcmp(name->at + name->len - BASE64_LEN, DS_GROUPKEY_BASE64, BASE64_LEN) != 0)
         return false;
     name->len -= BASE64_LEN;
     return true;
+}
+
+void ds_groupkey_add_label(struct ds_groupkey *group, const struct ds_label *label)
+{
+    if (group->n_labels == group->cap_labels) {
+        group->cap_labels = group->cap_labels ? 2 * group->cap_labels : 16;
+        group->labels =
+            ds_xreallocarray(group->labels, group->cap_labels, sizeof *group->labels);
+    }
+    group->labels[group->n_labels++] = *label;
 }
 
 static int add_label(struct ds_groupkey *group, struct span name, struct span value,
@@ -170,17 +181,15 @@ static int add_label(struct ds_groupkey *group, struct span name, struct span va
 {
     bool encoded = cut_base64(&name);
 
-    if (!is_label_name(name.at, name.len))
-        return refuse(group, err, "improper label name", name.at, name.len, "");
+    if (!ds_label_name_is_good(name.at, name.len))
+        return ds_groupkey_refuse(group, err, "improper label name", name.at, name.len,
+                                  "");
     if (encoded && decode_base64(group, name.at, name.len, &value, err) < 0)
         return -1;
-    if (group->n_labels == group->cap_labels) {
-        group->cap_labels = group->cap_labels ? 2 * group->cap_labels : 16;
-        group->labels =
-            ds_xreallocarray(group->labels, group->cap_labels, sizeof *group->labels);
-    }
-    group->labels[group->n_labels++] = (struct ds_label){
-        .name = name.at, .value = value.at, .name_len = name.len, .value_len = value.len};
+    ds_groupkey_add_label(group, &(struct ds_label){.name = name.at,
+                                                    .value = value.at,
+                                                    .name_len = name.len,
+                                                    .value_len = value.len});
     return 0;
 }
 
@@ -197,8 +206,8 @@ static int parse_labels(struct ds_groupkey *group, char *at, char *end,
         char *value = slash ? slash + 1 : NULL;
 
         if (!slash)
-            return refuse(group, err, "odd number of components in", all, all_len,
-                          ": each label has a name and a value");
+            return ds_groupkey_refuse(group, err, "odd number of components in", all,
+                                      all_len, ": each label has a name and a value");
         at = memchr(value, '/', (size_t)(end - value));
         at = at ? at : end;
         if (add_label(group, (struct span){name, (size_t)(slash - name)},
@@ -208,8 +217,7 @@ static int parse_labels(struct ds_groupkey *group, char *at, char *end,
     return 0;
 }
 
-/* By name; of equal names the one that stands first in the path is less. */
-static bool is_less(const struct ds_label *a, const struct ds_label *b)
+bool ds_label_is_less(const struct ds_label *a, const struct ds_label *b)
 {
     size_t common = a->name_len < b->name_len ? a->name_len : b->name_len;
     int order = memcmp(a->name, b->name, common);
@@ -226,9 +234,9 @@ static void sift_down(struct ds_label *labels, size_t root, size_t n)
     struct ds_label moving = labels[root];
 
     for (size_t child; (child = 2 * root + 1) < n; root = child) {
-        if (child + 1 < n && is_less(&labels[child], &labels[child + 1]))
+        if (child + 1 < n && ds_label_is_less(&labels[child], &labels[child + 1]))
             child++;
-        if (!is_less(&moving, &labels[child]))
+        if (!ds_label_is_less(&moving, &labels[child]))
             break;
         labels[root] = labels[child];
     }
@@ -270,53 +278,6 @@ static void keep_last(struct ds_groupkey *group)
     group->n_labels = kept;
 }
 
-/* Checks a value and appends it to the key and to the URL, each with its name. */
-static int emit(struct ds_groupkey *group, const struct ds_label *label,
-                struct ds_error *err)
-{
-    bool plain = label->value_len && label->value[0] != '.';
-
-    for (size_t i = 0; plain && i < label->value_len; i++)
-        plain = ds_url_is_unreserved(label->value[i]);
-    if (!plain && memchr(label->value, '\0', label->value_len))
-        return refuse(group, err, "the value of", label->name, label->name_len,
-                      " has a NUL byte");
-    if (!plain && !ds_utf8_is_valid(label->value, label->value_len))
-        return refuse(group, err, "the value of", label->name, label->name_len,
-                      " is not UTF-8");
-    ds_buf_addc(&group->key, '/');
-    ds_buf_add(&group->key, label->name, label->name_len);
-    ds_buf_addc(&group->key, '/');
-    ds_buf_add(&group->key, label->value, label->value_len);
-    ds_buf_addc(&group->url, '/');
-    ds_buf_add(&group->url, label->name, label->name_len);
-    if (!plain)
-        ds_buf_add(&group->url, BASE64, BASE64_LEN);
-    ds_buf_addc(&group->url, '/');
-    if (plain)
-        ds_buf_add(&group->url, label->value, label->value_len);
-    else
-        ds_base64_encode_label(&group->url, label->value, label->value_len);
-    return 0;
-}
-
-static int emit_all(struct ds_groupkey *group, const char *query, size_t query_len,
-                    struct ds_error *err)
-{
-    static const char root[] = "/metrics";
-
-    ds_buf_add(&group->key, root, sizeof root - 1);
-    ds_buf_add(&group->url, root, sizeof root - 1);
-    if (emit(group, &group->job, err) < 0)
-        return -1;
-    for (size_t i = 0; i < group->n_labels; i++) {
-        if (emit(group, &group->labels[i], err) < 0)
-            return -1;
-    }
-    ds_buf_add(&group->url, query, query_len);
-    return 0;
-}
-
 /* From the decoded path to the job and the sorted labels. */
 static int parse_group(struct ds_groupkey *group, struct ds_error *err)
 {
@@ -327,7 +288,8 @@ static int parse_group(struct ds_groupkey *group, struct ds_error *err)
     if (group->decoded.len < JOB_ROUTE_LEN || memcmp(at, JOB_ROUTE, JOB_ROUTE_LEN) != 0)
         return not_found(group, err);
     at += JOB_ROUTE_LEN;
-    encoded = (size_t)(end - at) > BASE64_LEN && memcmp(at, BASE64, BASE64_LEN) == 0;
+    encoded = (size_t)(end - at) > BASE64_LEN &&
+              memcmp(at, DS_GROUPKEY_BASE64, BASE64_LEN) == 0;
     at += encoded ? BASE64_LEN : 0;
     if (end - at < 2 || *at != '/')
         return not_found(group, err);
@@ -337,8 +299,8 @@ static int parse_group(struct ds_groupkey *group, struct ds_error *err)
     if (encoded && decode_base64(group, "job", 3, &job, err) < 0)
         return -1;
     if (!job.len)
-        return refuse(group, err, "the job is empty in", group->decoded.data,
-                      group->decoded.len, "");
+        return ds_groupkey_refuse(group, err, "the job is empty in", group->decoded.data,
+                                  group->decoded.len, "");
     group->job.value = job.at;
     group->job.value_len = job.len;
     if (slash && parse_labels(group, slash, end, err) < 0)
@@ -353,47 +315,20 @@ int ds_groupkey_parse(struct ds_groupkey *group, const char *target, size_t len,
 {
     const char *path = target, *end, *query;
 
-    clear(group);
+    ds_groupkey_clear(group);
     if (len > DS_TARGET_MAX)
         return ds_fail(err, DS_E_TOO_LONG, "the request target is longer than %d bytes",
                        DS_TARGET_MAX);
     if (has_raw_bytes(target, len))
-        return refuse(group, err, "the path", target, len,
-                      " has a space or control byte that is not escaped");
+        return ds_groupkey_refuse(group, err, "the path", target, len,
+                                  " has a space or control byte that is not escaped");
     end = target + len;
     query = len ? memchr(target, '?', len) : NULL;
     query = query ? query : end;
     if (!skip_authority(&path, query) && (!len || target[0] != '/'))
-        return refuse(group, err, "the path", target, len, " does not begin with '/'");
+        return ds_groupkey_refuse(group, err, "the path", target, len,
+                                  " does not begin with '/'");
     if (decode_path(group, path, query, err) < 0 || parse_group(group, err) < 0)
         return -1;
-    return emit_all(group, query, (size_t)(end - query), err);
-}
-
-static void add_identity(struct ds_buf *out, const struct ds_label *label)
-{
-    ds_buf_add(out, label->name, label->name_len);
-    ds_buf_addc(out, '\xFF');
-    ds_buf_add(out, label->value, label->value_len);
-}
-
-void ds_groupkey_identity(const struct ds_groupkey *group, struct ds_buf *out)
-{
-    bool job_done = false;
-
-    for (size_t i = 0; i < group->n_labels; i++) {
-        if (i)
-            ds_buf_addc(out, '\xFF');
-        if (!job_done && is_less(&group->job, &group->labels[i])) {
-            add_identity(out, &group->job);
-            ds_buf_addc(out, '\xFF');
-            job_done = true;
-        }
-        add_identity(out, &group->labels[i]);
-    }
-    if (!job_done) {
-        if (group->n_labels)
-            ds_buf_addc(out, '\xFF');
-        add_identity(out, &group->job);
-    }
+    return ds_groupkey_emit(group, query, (size_t)(end - query), false, err);
 }

@@ -250,6 +250,12 @@ static size_t point_after(const struct ds_ring *ring, uint32_t hash)
     return i;
 }
 
+/* The member that a point belongs to; after the last point comes the first. */
+static uint16_t owner_or_first(const struct ds_ring *ring, size_t point)
+{
+    return ring->owners[point < ring->n_points ? point : 0];
+}
+
 void ds_ring_find(const struct ds_ring *ring, const char *key, size_t len,
                   struct ds_ring_hit *hit)
 {
@@ -264,13 +270,15 @@ void ds_ring_find(const struct ds_ring *ring, const char *key, size_t len,
     hit->owner = &ring->members[hit->member];
 }
 
+const struct ds_server *ds_ring_owner_of_hash(const struct ds_ring *ring, uint32_t hash)
+{
+    return &ring->members[owner_or_first(ring, point_after(ring, hash))];
+}
+
 const struct ds_server *ds_ring_owner(const struct ds_ring *ring, const char *key,
                                       size_t len)
 {
-    struct ds_ring_hit hit;
-
-    ds_ring_find(ring, key, len, &hit);
-    return hit.owner;
+    return ds_ring_owner_of_hash(ring, ds_murmur3(key, len, 0));
 }
 
 const struct ds_server *ds_ring_members(const struct ds_ring *ring, size_t *n)
@@ -339,11 +347,6 @@ static int *match_members(const struct ds_ring *a, const struct ds_ring *b)
 static uint64_t hash_or_end(const struct ds_ring *ring, size_t point)
 {
     return point < ring->n_points ? ring->hashes[point] : HASHES;
-}
-
-static uint16_t owner_or_first(const struct ds_ring *ring, size_t point)
-{
-    return ring->owners[point < ring->n_points ? point : 0];
 }
 
 void ds_ring_diff(const struct ds_ring *a, const struct ds_ring *b, ds_ring_arc_fn *fn,

@@ -17,11 +17,14 @@
 #include "dshard/buf.h"
 #include "dshard/error.h"
 
-enum { DS_TARGET_MAX = 8192 }; /* bytes of a request target; longer is DS_E_TOO_LONG */
+enum {
+    DS_TARGET_MAX = 8192,          /* bytes of a request target; more is DS_E_TOO_LONG */
+    DS_IDENTITY_MAX = 1024 * 1024, /* of an identity: Go's servers read no longer URL */
+};
 
 struct ds_label {
     const char *name;  /* both borrowed from the struct ds_groupkey, not NUL-terminated */
-    const char *value; /* UTF-8 without NUL bytes */
+    const char *value; /* UTF-8; NUL bytes only when it is from an identity */
     size_t name_len, value_len;
 };
 
@@ -51,5 +54,14 @@ int ds_groupkey_parse(struct ds_groupkey *group, const char *target, size_t len,
 /* The identity of a group: `name 0xFF value` joined by 0xFF, job among the names; as
    Pushgateway's own groupingKeyFor.  Two groups are one iff these bytes are equal. */
 void ds_groupkey_identity(const struct ds_groupkey *group, struct ds_buf *out);
+
+/* The group that has this identity; its URL is how to tell a server about it.  Values may
+   have NUL bytes, which no target of ours may have: a server can hold such a group.
+   DS_E_BAD_PATH when it is no identity or no URL can say it (names, job, length). */
+int ds_groupkey_from_identity(struct ds_groupkey *group, const char *identity, size_t len,
+                              struct ds_error *err) DS_NODISCARD;
+
+/* True for a label name that a URL can say. */
+bool ds_label_name_is_good(const char *name, size_t len);
 
 #endif

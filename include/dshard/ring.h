@@ -37,6 +37,8 @@ void ds_auto_ring(struct ds_ring **ring);
 /* The owner of a key (any bytes); never NULL.  Borrowed: it lives as long as the ring. */
 const struct ds_server *ds_ring_owner(const struct ds_ring *ring, const char *key,
                                       size_t len);
+/* The same for a key whose hash (seed 0) is known already. */
+const struct ds_server *ds_ring_owner_of_hash(const struct ds_ring *ring, uint32_t hash);
 
 /* The same with what led to it, for people. */
 struct ds_ring_hit {

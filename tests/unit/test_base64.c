@@ -67,6 +67,20 @@ static void values_are_written_without_padding(void **state)
     }
 }
 
+static void what_does_not_fit_is_not_begun(void **state)
+{
+    (void)state;
+    for (size_t max = 0; max < 10; max++) {
+        DS_AUTO(buf) struct ds_buf out = DS_BUF_INIT(max);
+
+        ds_base64_encode_label(&out, "abcde", 5);
+        assert_string_equal(out.data, max >= 7 ? "YWJjZGU" : "");
+        assert_int_equal(out.over, max < 7);
+        ds_base64_encode_label(&out, "", 0);
+        assert_string_equal(out.data, max < 7 ? "" : max > 7 ? "YWJjZGU=" : "YWJjZGU");
+    }
+}
+
 static void what_is_written_reads_back_in_place(void **state)
 {
     struct random r = random_start(__func__);
@@ -94,6 +108,7 @@ int main(void)
         cmocka_unit_test(texts_are_read_as_pushgateway_reads_them),
         cmocka_unit_test(every_byte_outside_the_alphabet_is_refused),
         cmocka_unit_test(values_are_written_without_padding),
+        cmocka_unit_test(what_does_not_fit_is_not_begun),
         cmocka_unit_test(what_is_written_reads_back_in_place),
     };
 

@@ -162,6 +162,28 @@ static void a_ring_is_what_its_definition_says(void **state)
 }
 
 /* The text of a point hashes to the point itself: a key right on it. */
+static void a_hash_belongs_to_the_owner_of_its_keys(void **state)
+{
+    struct random r = random_start(__func__);
+    struct ds_server members[20];
+    size_t n = random_members(&r, members, DS_COUNT(members), 3);
+    DS_AUTO(ring) struct ds_ring *ring = build(members, n, 20);
+    struct ds_ring_hit hit;
+
+    (void)state;
+    for (int round = 0; round < 2000; round++) {
+        char key[64];
+        size_t len = random_key(&r, key);
+
+        ds_ring_find(ring, key, len, &hit);
+        assert_ptr_equal(ds_ring_owner_of_hash(ring, hit.hash), hit.owner);
+        assert_ptr_equal(ds_ring_owner_of_hash(ring, hit.point - 1), hit.owner);
+    }
+    /* Behind the last point comes the first. */
+    assert_ptr_equal(ds_ring_owner_of_hash(ring, UINT32_MAX),
+                     ds_ring_owner_of_hash(ring, 0));
+}
+
 static void a_key_on_a_point_belongs_to_the_next_one(void **state)
 {
     struct random r = random_start(__func__);
@@ -336,6 +358,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_golden_data_agree_in_any_order_of_members),
         cmocka_unit_test(a_ring_is_what_its_definition_says),
+        cmocka_unit_test(a_hash_belongs_to_the_owner_of_its_keys),
         cmocka_unit_test(a_key_on_a_point_belongs_to_the_next_one),
         cmocka_unit_test(a_single_point_owns_everything),
         cmocka_unit_test(colliding_points_count_once),

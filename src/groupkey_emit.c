@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing a group: its key, its canonical URL, its identity; and from an identity back to
+   these.  See groupkey.h. */
+#include "dshard/base64.h"
+#include "dshard/url.h"
+#include "dshard/utf8.h"
+#include "groupkey_impl.h"
+
+/* Stands between names and values of an identity; never a byte of UTF-8. */
+static const char BETWEEN = '\xFF';
+
+/* Checks a value and appends it to the key and to the URL, each with its name. */
+static int emit(struct ds_groupkey *group, const struct ds_label *label, bool nul_is_fine,
+                struct ds_error *err)
+{
+    bool plain = label->value_len && label->value[0] != '.';
+
+    for (size_t i = 0; plain && i < label->value_len; i++)
+        plain = ds_url_is_unreserved(label->value[i]);
+    if (!plain && !nul_is_fine && memchr(label->value, '\0', label->value_len))
+        return ds_groupkey_refuse(group, err, "the value of", label->name,
+                                  label->name_len, " has a NUL byte");
+    if (!plain && !ds_utf8_is_valid(label->value, label->value_len))
+        return ds_groupkey_refuse(group, err, "the value of", label->name,
+                                  label->name_len, " is not UTF-8");
+    ds_buf_addc(&group->key, '/');
+    ds_buf_add(&group->key, label->name, label->name_len);
+    ds_buf_addc(&group->key, '/');
+    ds_buf_add(&group->key, label->value, label->value_len);
+    ds_buf_addc(&group->url, '/');
+    ds_buf_add(&group->url, label->name, label->name_len);
+    if (!plain)
+        ds_buf_add(&group->url, DS_GROUPKEY_BASE64, DS_GROUPKEY_BASE64_LEN);
+    ds_buf_addc(&group->url, '/');
+    if (plain)
+        ds_buf_add(&group->url, label->value, label->value_len);
+    else
+        ds_base64_encode_label(&group->url, label->value, label->value_len);
+    return 0;
+}
+
+int ds_groupkey_emit(struct ds_groupkey *group, const char *query, size_t query_len,
+                     bool nul_is_fine, struct ds_error *err)
+{
+    static const char root[] = "/metrics";
+
+    ds_buf_add(&group->key, root, sizeof root - 1);
+    ds_buf_add(&group->url, root, sizeof root - 1);
+    if (emit(group, &group->job, nul_is_fine, err) < 0)
+        return -1;
+    for (size_t i = 0; i < group->n_labels; i++) {
+        if (emit(group, &group->labels[i], nul_is_fine, err) < 0)
+            return -1;
+    }
+    ds_buf_add(&group->url, query, query_len);
+    return 0;
+}
+
+static void add_identity(struct ds_buf *out, const struct ds_label *label)
+{
+    ds_buf_add(out, label->name, label->name_len);
+    ds_buf_addc(out, BETWEEN);
+    ds_buf_add(out, label->value, label->value_len);
+}
+
+void ds_groupkey_identity(const struct ds_groupkey *group, struct ds_buf *out)
+{
+    bool job_done = false;
+
+    for (size_t i = 0; i < group->n_labels; i++) {
+        if (i)
+            ds_buf_addc(out, BETWEEN);
+        if (!job_done && ds_label_is_less(&group->job, &group->labels[i])) {
+            add_identity(out, &group->job);
+            ds_buf_addc(out, BETWEEN);
+            job_done = true;
+        }
+        add_identity(out, &group->labels[i]);
+    }
+    if (!job_done) {
+        if (group->n_labels)
+            ds_buf_addc(out, BETWEEN);
+        add_identity(out, &group->job);
+    }
+}
+
+/* Takes "name 0xFF value" from *at and moves it to the next one, or to NULL. */
+static bool next_label(const char **at, const char *end, struct ds_label *label)
+{
+    const char *value = memchr(*at, BETWEEN, (size_t)(end - *at));
+    const char *next;
+
+    if (!value)
+        return false;
+    label->name = *at;
+    label->name_len = (size_t)(value++ - *at);
+    next = memchr(value, BETWEEN, (size_t)(end - value));
+    label->value = value;
+    label->value_len = (size_t)((next ? next : end) - value);
+    *at = next ? next + 1 : NULL;
+    return true;
+}
+
+static bool ascends(const struct ds_label *before, const struct ds_label *label)
+{
+    bool shorter = before->name_len < label->name_len;
+    int order =
+        memcmp(before->name, label->name, shorter ? before->name_len : label->name_len);
+
+    return order < 0 || (order == 0 && shorter);
+}
+
+static int take_label(struct ds_groupkey *group, const struct ds_label *label,
+                      const struct ds_label *before, struct ds_error *err)
+{
+    if (!ds_label_name_is_good(label->name, label->name_len))
+        return ds_groupkey_refuse(group, err, "no URL can say the label name",
+                                  label->name, label->name_len, "");
+    if (before->name && !ascends(before, label))
+        return ds_groupkey_refuse(group, err,
+                                  "a group's labels are not in order:", label->name,
+                                  label->name_len, "");
+    if (label->name_len == 3 && memcmp(label->name, "job", 3) == 0)
+        group->job = *label;
+    else
+        ds_groupkey_add_label(group, label);
+    return 0;
+}
+
+int ds_groupkey_from_identity(struct ds_groupkey *group, const char *identity, size_t len,
+                              struct ds_error *err)
+{
+    struct ds_label label, before = {0};
+    const char *at, *end;
+
+    ds_groupkey_clear(group);
+    if (len > DS_IDENTITY_MAX)
+        return ds_fail(err, DS_E_BAD_PATH,
+                       "the labels of a group have more than %d bytes", DS_IDENTITY_MAX);
+    ds_buf_add(&group->decoded, identity, len);
+    at = group->decoded.data;
+    end = at + len;
+    while (at) {
+        if (!next_label(&at, end, &label))
+            return ds_groupkey_refuse(group, err, "no labels of a group:", identity, len,
+                                      "");
+        if (take_label(group, &label, &before, err) < 0)
+            return -1;
+        before = label;
+    }
+    if (!group->job.value_len)
+        return ds_groupkey_refuse(group, err,
+                                  "no job in the labels of a group:", identity, len, "");
+    return ds_groupkey_emit(group, "", 0, true, err);
+}
