@@ -201,16 +201,19 @@ static void adopt(struct ds_follower *follower, struct ds_error *err)
     struct ds_state *state = &follower->keeper.state;
     const struct ds_accord_ring *ring =
         follower->accord ? ds_accord_ring(follower->accord) : NULL;
+    int rc;
 
     if (!ring || !ring->n || follower->roster.started || !add_members(state, ring))
         return;
-    if (ds_state_set_ring(state, ring->members, ring->n, ring->replicas, DS_CAUSE_START,
-                          ds_clock_wall_ms(), err) < 0)
+    rc = ds_state_set_ring(state, ring->members, ring->n, ring->replicas, DS_CAUSE_START,
+                           ds_clock_wall_ms(), err);
+    if (rc < 0)
         return;
     ds_roster_release(&follower->roster);
     ds_roster_init(&follower->roster, ring->members, ring->n, ring->frozen != NULL,
                    ds_follower_now_ms(follower));
-    log_change(state);
+    if (rc > 0)
+        log_change(state);
     ds_follower_track(follower);
 }
 
@@ -221,10 +224,11 @@ int ds_follower_decide(struct ds_follower *follower, struct ds_error *err)
     DS_AUTO(decision) struct ds_decision decision = {0};
     unsigned replicas = follower->config->ring.replicas;
     int64_t wall_ms = ds_clock_wall_ms();
-    size_t n_in = ds_roster_count_in(state->servers, state->n_servers);
+    size_t n_in;
     int rc;
 
     adopt(follower, err);
+    n_in = ds_roster_count_in(state->servers, state->n_servers); /* adopted ones, too */
     ds_roster_decide(&follower->roster, ds_config_min_healthy(follower->config, n_in),
                      state->servers, state->n_servers, ds_follower_now_ms(follower),
                      &decision);
