@@ -56,6 +56,7 @@ int ds_follower_configure(struct ds_follower *follower, const struct ds_config *
         .rise = config->consul ? 1 : config->health_check.rise,
         .fall = config->consul ? 1 : config->health_check.fall,
         .rejoin_after_ms = config->ring.rejoin_after_ms,
+        .cleans = follower->health.cleans,
     };
     for (size_t i = 0; i < follower->keeper.state.n_servers; i++)
         follower->keeper.state.servers[i].seen = 0; /* a new feed counts from the start */
@@ -122,6 +123,11 @@ int ds_follower_begin(struct ds_follower *follower, struct ds_error *err)
         return 0;
     follower->accord = ds_accord_new(follower->config, follower->loop, err);
     return follower->accord ? 0 : -1;
+}
+
+bool ds_follower_decides(const struct ds_follower *follower)
+{
+    return !follower->accord || ds_accord_role(follower->accord) == DS_ACCORD_DECIDER;
 }
 
 bool ds_follower_is_settled(const struct ds_follower *follower)

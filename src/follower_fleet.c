@@ -8,7 +8,7 @@
 
 /* ---- evidence ---- */
 
-static void log_health(const struct ds_standing *standing, enum ds_health_state before)
+static void log_health(const struct ds_standing *standing, const struct ds_health *before)
 {
     const struct ds_health *health = &standing->health;
     const char *address = standing->server.address;
@@ -26,8 +26,11 @@ static void log_health(const struct ds_standing *standing, enum ds_health_state 
         return;
     }
     case DS_HEALTH_UP:
+        if (before->unclean)
+            ds_log(DS_LOG_WARN, "server rejoins, though old groups may be left on it",
+                   "server", address, NULL);
         ds_log(why ? DS_LOG_WARN : DS_LOG_INFO,
-               before == DS_HEALTH_NEW ? "server found up" : "server up", "server",
+               before->state == DS_HEALTH_NEW ? "server found up" : "server up", "server",
                address, "but", why, NULL);
         return;
     case DS_HEALTH_NEW:
@@ -53,11 +56,9 @@ static const struct ds_sighting *find_sighting(const struct ds_fleet *fleet,
 static bool step(struct ds_follower *follower, struct ds_standing *standing,
                  const struct ds_sighting *sighting, int64_t now_ms)
 {
-    enum ds_health_state before = standing->health.state;
+    const struct ds_health before = standing->health;
     bool news = sighting && sighting->seq > standing->seen;
-    char why[DS_WHY_MAX];
 
-    memcpy(why, standing->health.why, sizeof why);
     if (news) {
         standing->seen = sighting->seq;
         standing->checks++;
@@ -65,12 +66,12 @@ static bool step(struct ds_follower *follower, struct ds_standing *standing,
     ds_health_step(&follower->health, &standing->health,
                    news ? sighting->sight : DS_SIGHT_NONE, news ? sighting->why : NULL,
                    now_ms);
-    if (standing->health.state != before) {
-        log_health(standing, before);
-        follower->operator_act = follower->operator_act || before == DS_HEALTH_NEW;
+    if (standing->health.state != before.state) {
+        log_health(standing, &before);
+        follower->operator_act = follower->operator_act || before.state == DS_HEALTH_NEW;
         return true;
     }
-    if (strcmp(why, standing->health.why) == 0)
+    if (strcmp(before.why, standing->health.why) == 0)
         return false;
     /* A misconfigured or overloaded server stays a member, but not in silence. */
     if (standing->health.state == DS_HEALTH_UP && standing->health.why[0] &&
@@ -78,6 +79,21 @@ static bool step(struct ds_follower *follower, struct ds_standing *standing,
         ds_log(DS_LOG_WARN, "server up, but", "server", standing->server.address, "why",
                standing->health.why, NULL);
     return standing->health.state == DS_HEALTH_UP ? !standing->health.fails : true;
+}
+
+/* Who was held before there was somebody to clean them is to be cleaned, too. */
+static void set_cleaning(struct ds_follower *follower)
+{
+    const struct ds_state *state = &follower->keeper.state;
+    bool cleans = follower->tended && ds_follower_decides(follower) &&
+                  follower->config->watch.groups != DS_GROUPS_OFF;
+
+    for (size_t i = 0; i < state->n_servers && cleans && !follower->health.cleans; i++) {
+        struct ds_health *health = &state->servers[i].health;
+
+        health->unclean = health->state == DS_HEALTH_HELD;
+    }
+    follower->health.cleans = cleans;
 }
 
 /* ---- a source that says who there is ---- */
@@ -225,6 +241,7 @@ void ds_follower_step(struct ds_follower *follower)
 
     follower->feed->ops->tick(follower->feed, ds_clock_mono_ms());
     take_discoveries(follower);
+    set_cleaning(follower);
     fleet = follower->feed->ops->view(follower->feed);
     for (size_t i = 0; i < state->n_servers; i++) {
         struct ds_standing *standing = &state->servers[i];

@@ -30,6 +30,16 @@ static void enter(struct ds_health *health, enum ds_health_state state, int64_t 
     health->since_ms = now_ms;
     health->run = health->fails = 0;
     health->hold_until_ms = 0;
+    health->unclean = false;
+}
+
+/* Back, and not to be trusted yet. */
+static void hold(const struct ds_health_config *config, struct ds_health *health,
+                 int64_t hold_ms, int64_t now_ms)
+{
+    enter(health, DS_HEALTH_HELD, now_ms);
+    health->hold_until_ms = now_ms + hold_ms;
+    health->unclean = config->cleans;
 }
 
 static void add_flap(struct ds_health *health, int64_t now_ms)
@@ -41,10 +51,10 @@ static void add_flap(struct ds_health *health, int64_t now_ms)
     health->n_flaps++;
 }
 
-static int64_t hold_ms(const struct ds_health_config *config,
-                       const struct ds_health *health, int64_t now_ms)
+static int64_t hold_time_ms(const struct ds_health_config *config,
+                            const struct ds_health *health, int64_t now_ms)
 {
-    int64_t hold = config->rejoin_after_ms;
+    int64_t hold_ms = config->rejoin_after_ms;
     size_t recent = 0;
 
     for (size_t i = 0; i < health->n_flaps; i++) {
@@ -52,15 +62,15 @@ static int64_t hold_ms(const struct ds_health_config *config,
 
         recent += age_ms >= 0 && age_ms <= FLAP_WINDOW_MS;
     }
-    for (size_t i = 1; i < recent && hold < HOLD_MAX_MS; i++)
-        hold *= 2;
-    return hold < HOLD_MAX_MS ? hold : HOLD_MAX_MS;
+    for (size_t i = 1; i < recent && hold_ms < HOLD_MAX_MS; i++)
+        hold_ms *= 2;
+    return hold_ms < HOLD_MAX_MS ? hold_ms : HOLD_MAX_MS;
 }
 
 static void succeed(const struct ds_health_config *config, struct ds_health *health,
                     int64_t now_ms)
 {
-    int64_t hold;
+    int64_t hold_ms;
 
     switch (health->state) {
     case DS_HEALTH_NEW:
@@ -72,9 +82,11 @@ static void succeed(const struct ds_health_config *config, struct ds_health *hea
     case DS_HEALTH_DOWN:
         if (++health->run < config->rise)
             return;
-        hold = hold_ms(config, health, now_ms);
-        enter(health, hold ? DS_HEALTH_HELD : DS_HEALTH_UP, now_ms);
-        health->hold_until_ms = hold ? now_ms + hold : 0;
+        hold_ms = hold_time_ms(config, health, now_ms);
+        if (hold_ms || config->cleans)
+            hold(config, health, hold_ms, now_ms);
+        else
+            enter(health, DS_HEALTH_UP, now_ms);
         return;
     case DS_HEALTH_HELD:
         return;
@@ -116,7 +128,8 @@ bool ds_health_step(const struct ds_health_config *config, struct ds_health *hea
     /* A state that was written before the clock was put back. */
     if (health->hold_until_ms > now_ms + HOLD_MAX_MS)
         health->hold_until_ms = now_ms + HOLD_MAX_MS;
-    if (health->state == DS_HEALTH_HELD && now_ms >= health->hold_until_ms)
+    health->unclean = health->unclean && config->cleans;
+    if (now_ms >= ds_health_wake_at(health))
         enter(health, DS_HEALTH_UP, now_ms);
     return health->state != before;
 }
@@ -128,5 +141,7 @@ void ds_health_promote(struct ds_health *health, int64_t now_ms)
 
 int64_t ds_health_wake_at(const struct ds_health *health)
 {
-    return health->state == DS_HEALTH_HELD ? health->hold_until_ms : INT64_MAX;
+    if (health->state != DS_HEALTH_HELD)
+        return INT64_MAX;
+    return health->hold_until_ms + (health->unclean ? DS_CLEANING_MS : 0);
 }

@@ -72,7 +72,11 @@ static void judge_server(struct ds_status *status, const struct ds_standing *sta
     char age[DS_DURATION_TEXT_MAX];
 
     ds_duration_format_short(wall_ms - health->since_ms, age);
-    if (health->state == DS_HEALTH_HELD) {
+    if (health->state == DS_HEALTH_HELD && health->hold_until_ms <= wall_ms) {
+        ds_buf_addf(problem,
+                    "%s is back and rejoins when its old groups are cleaned away",
+                    standing->server.address);
+    } else if (health->state == DS_HEALTH_HELD) {
         ds_duration_format_short(health->hold_until_ms - wall_ms, age);
         ds_buf_addf(problem, "%s is back and rejoins in %s", standing->server.address,
                     age);

@@ -32,6 +32,7 @@ struct ds_follower {
     struct ds_keeper keeper;
     struct ds_roster roster;
     struct ds_health_config health;
+    bool tended;                        /* somebody cleans who is held (tender.h) */
     int64_t mono_zero_ms, wall_zero_ms; /* of one moment: maps one clock to the other */
     bool dirty;                         /* something is worth a write */
     bool urgent;                        /* it does not wait for others to join it */
@@ -67,6 +68,10 @@ void ds_follower_step(
 bool ds_follower_wants_write(const struct ds_follower *follower);
 /* Decides and writes; on failure it has been logged and will be wanted again. */
 int ds_follower_write(struct ds_follower *follower);
+/* Whether the ring of the whole fleet is this watch's to decide, and so its groups are to
+   be tended.  Not when each watch decides for itself, because Consul is gone: nobody
+   could say then who has the fleet's lock. */
+bool ds_follower_decides(const struct ds_follower *follower);
 /* Every server has as many checks behind it as its verdict needs. */
 bool ds_follower_is_settled(const struct ds_follower *follower);
 

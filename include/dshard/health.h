@@ -11,7 +11,9 @@
  *
  * A server that goes from up to down has flapped.  Held: it is back, and waits
  * rejoin_after << (flaps within ten minutes, less one), at most five minutes, before it
- * is trusted again.  Lost evidence never takes anybody out.  Pure: time is an argument.
+ * is trusted again.  Where old groups are cleaned away, it also waits until that is done,
+ * at most DS_CLEANING_MS longer.  Lost evidence never takes anybody out.  Pure: time is
+ * an argument.
  */
 #ifndef DSHARD_HEALTH_H
 #define DSHARD_HEALTH_H
@@ -30,11 +32,12 @@ enum ds_sight {
     DS_SIGHT_FINAL, /* a failure that needs no confirmation: connection refused, twice */
 };
 
-enum { DS_FLAPS_MAX = 8, DS_WHY_MAX = 201 };
+enum { DS_FLAPS_MAX = 8, DS_WHY_MAX = 201, DS_CLEANING_MS = 30000 };
 
 struct ds_health_config {
     unsigned rise, fall;     /* 1 or more */
     int64_t rejoin_after_ms; /* 0: no damping */
+    bool cleans;             /* somebody cleans who is held, and says when that is done */
 };
 
 struct ds_health {
@@ -44,6 +47,7 @@ struct ds_health {
     int64_t hold_until_ms;       /* Unix time; 0 unless held */
     int64_t flaps[DS_FLAPS_MAX]; /* Unix times, newest first */
     size_t n_flaps;
+    bool unclean;         /* held, and may have old groups; not kept on disk */
     char why[DS_WHY_MAX]; /* UTF-8; why it is in this state, "" when all is well */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "../../src/accord_impl.h"
 #include "dshard/clock.h"
 #include "dshard/follower.h"
 #include "tiny.h"
@@ -249,6 +250,97 @@ static void when_all_die_the_ring_freezes_and_thaws_with_the_first(void **state)
     assert_int_equal(thawed.history[0].cause, DS_CAUSE_UNFREEZE);
 }
 
+/* ---- cleaning ---- */
+
+static struct ds_health *health_of(struct fleet *f, size_t name)
+{
+    return &ds_state_find(&f->follower.keeper.state, f->names[name])->health;
+}
+
+/* Turns until one is held, and then until its hold is over. */
+static void run_until_hold_is_over(struct fleet *f, size_t name)
+{
+    int64_t deadline = ds_clock_mono_ms() + DEADLINE_MS;
+
+    while (health_of(f, name)->state != DS_HEALTH_HELD && ds_clock_mono_ms() < deadline)
+        turn(f);
+    while (ds_follower_now_ms(&f->follower) < health_of(f, name)->hold_until_ms)
+        turn(f);
+    for (int i = 0; i < 5; i++)
+        turn(f);
+}
+
+static void who_is_held_rejoins_when_it_is_clean(void **state)
+{
+    struct fleet *f = *state;
+
+    f->follower.tended = true;
+    run_until(f, "012");
+    kill_server(f, 2);
+    run_until(f, "01");
+    start_server(f, 2);
+    run_until_hold_is_over(f, 2);
+    assert_int_equal(health_of(f, 2)->state, DS_HEALTH_HELD);
+    assert_true(health_of(f, 2)->unclean);
+    run_until(f, "01");
+    health_of(f, 2)->unclean = false;
+    run_until(f, "012");
+}
+
+static void who_is_held_at_the_start_is_to_be_cleaned(void **state)
+{
+    struct fleet *f = *state;
+
+    run_until(f, "012");
+    kill_server(f, 0);
+    run_until(f, "12");
+    start_server(f, 0);
+    while (health_of(f, 0)->state != DS_HEALTH_HELD)
+        turn(f);
+    assert_false(health_of(f, 0)->unclean);
+    f->follower.tended = true;
+    turn(f);
+    assert_true(health_of(f, 0)->unclean);
+    assert_false(health_of(f, 1)->unclean);
+    f->config.watch.groups = DS_GROUPS_OFF;
+    run_until(f, "012");
+}
+
+/* ---- others' words ---- */
+
+/* A frontend that starts without a state, beside a fleet that has a ring already. */
+static void adopted_members_count_for_min_healthy(void **state)
+{
+    struct fleet *f = *state;
+    struct ds_error err = DS_ERROR_INIT;
+    DS_AUTO(config) struct ds_config consul;
+    struct ds_accord_ring *ring;
+    DS_AUTO(state) struct ds_state found = {0};
+
+    configure(&consul, f, "");
+    consul.consul = true;
+    ds_set_str(&consul.consul_server.addr, "http://127.0.0.1:1");
+    f->config.ring.min_healthy = 75;
+    f->config.ring.min_healthy_is_percent = true;
+    health_of(f, 0)->state = DS_HEALTH_DOWN; /* the only one that was asked yet */
+    f->follower.accord = ds_accord_new(&consul, f->loop, &err);
+    assert_non_null(f->follower.accord);
+    f->follower.accord->role = DS_ACCORD_ALONE;
+    ring = &f->follower.accord->ring;
+    f->follower.accord->has_ring = true;
+    ring->members = ds_xcalloc(SERVERS, sizeof *ring->members);
+    ring->n = SERVERS;
+    ring->replicas = 500;
+    for (size_t i = 0; i < SERVERS; i++) {
+        memcpy(ring->members[i].address, f->names[i], DS_ADDRESS_MAX);
+        ring->members[i].weight = 1;
+    }
+    assert_int_equal(ds_follower_write(&f->follower), 0);
+    load(f, &found);
+    assert_string_equal(found.frozen_reason, "2 of 3 servers are up, 3 are needed");
+    assert_int_equal(found.generation, 1);
+}
+
 static void an_operators_word_is_taken_from_the_file(void **state)
 {
     struct fleet *f = *state;
@@ -398,6 +490,9 @@ int main(void)
         FOLLOWED(the_first_ring_comes_when_all_have_been_asked),
         FOLLOWED(a_dead_server_leaves_and_comes_back_after_a_hold),
         FOLLOWED(when_all_die_the_ring_freezes_and_thaws_with_the_first),
+        FOLLOWED(who_is_held_rejoins_when_it_is_clean),
+        FOLLOWED(who_is_held_at_the_start_is_to_be_cleaned),
+        FOLLOWED(adopted_members_count_for_min_healthy),
         FOLLOWED(an_operators_word_is_taken_from_the_file),
         FOLLOWED(who_is_out_is_asked_no_more),
         FOLLOWED(what_cannot_be_written_is_followed_in_memory),

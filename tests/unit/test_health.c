@@ -85,7 +85,8 @@ static void each_state_meets_each_evidence(void **state)
 
 static void rise_and_fall_of_one_need_no_second_look(void **state)
 {
-    static const struct ds_health_config quick = {1, 1, 10000};
+    static const struct ds_health_config quick = {
+        .rise = 1, .fall = 1, .rejoin_after_ms = 10000};
     struct ds_health health = make(DS_HEALTH_UP, 0, 0);
 
     (void)state;
@@ -160,7 +161,7 @@ static void a_failure_at_the_end_of_the_hold_does_not(void **state)
 
 static void without_damping_it_is_up_at_once(void **state)
 {
-    static const struct ds_health_config undamped = {2, 2, 0};
+    static const struct ds_health_config undamped = {.rise = 2, .fall = 2};
     struct ds_health health = make(DS_HEALTH_DOWN, 1, 0);
 
     (void)state;
@@ -210,7 +211,8 @@ static void flaps_of_more_than_ten_minutes_ago_are_forgiven(void **state)
 
 static void a_long_rejoin_after_is_cut_to_five_minutes(void **state)
 {
-    static const struct ds_health_config slow = {1, 1, 3600000};
+    static const struct ds_health_config slow = {
+        .rise = 1, .fall = 1, .rejoin_after_ms = 3600000};
     struct ds_health health = make(DS_HEALTH_DOWN, 0, 0);
 
     (void)state;
@@ -320,6 +322,96 @@ static void names_are_read_back(void **state)
         assert_int_equal(ds_health_parse(bad[i], &parsed), -1);
 }
 
+/* ---- cleaning ---- */
+
+/* Back at NOW: after how many seconds it is up, when it is clean `cleaned_s` after its
+   return (-1: never) and fails once at `fails_s` (-1: never). */
+static int64_t rejoins_after(int64_t rejoin_after_ms, int64_t cleaned_s, int64_t fails_s,
+                             bool *was_unclean)
+{
+    const struct ds_health_config config = {
+        .rise = 1, .fall = 1, .rejoin_after_ms = rejoin_after_ms, .cleans = true};
+    struct ds_health health = make(DS_HEALTH_DOWN, 0, 0);
+
+    for (int64_t s = 0; s < 1000; s++) {
+        enum ds_sight sight = s == fails_s ? DS_SIGHT_FAIL : DS_SIGHT_OK;
+        int64_t wake_at = ds_health_wake_at(&health);
+
+        *was_unclean = health.unclean;
+        ds_health_step(&config, &health, sight, NULL, NOW + s * 1000);
+        if (s == cleaned_s)
+            health.unclean = false;
+        if (health.state == DS_HEALTH_UP) {
+            assert_true(wake_at <= NOW + s * 1000);
+            return s;
+        }
+    }
+    return -1;
+}
+
+static void a_held_server_waits_until_it_is_clean(void **state)
+{
+    static const struct {
+        int64_t rejoin_after_ms, cleaned_s, fails_s, want_s;
+        bool want_unclean; /* when it rejoins */
+    } rows[] = {
+        {10000, 3, -1, 10, false},   {10000, 17, -1, 18, false},
+        {10000, 39, -1, 40, false},  {10000, 40, -1, 40, true},
+        {10000, -1, -1, 40, true},   {0, 0, -1, 1, false},
+        {0, 2, -1, 3, false},        {0, -1, -1, 30, true},
+        {300000, -1, -1, 330, true}, {300000, 5, -1, 300, false},
+        {10000, 5, 7, 48, true}, /* it failed, is back at 8, and nobody cleans it */
+        {10000, 12, 7, 18, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        bool unclean = false;
+        int64_t s = rejoins_after(rows[i].rejoin_after_ms, rows[i].cleaned_s,
+                                  rows[i].fails_s, &unclean);
+
+        if (s != rows[i].want_s || unclean != rows[i].want_unclean)
+            fail_msg("row %zu: after %lld s, %sclean", i, (long long)s,
+                     unclean ? "un" : "");
+    }
+}
+
+static void where_nobody_cleans_nobody_waits_for_it(void **state)
+{
+    struct ds_health health = make(DS_HEALTH_DOWN, 1, 0);
+
+    (void)state;
+    step(&health, DS_SIGHT_OK, NOW);
+    assert_false(health.unclean);
+    health.unclean = true; /* another one decides now, and cleans */
+    step(&health, DS_SIGHT_NONE, NOW + 9999);
+    assert_false(health.unclean);
+    assert_true(step(&health, DS_SIGHT_NONE, NOW + 10000));
+    assert_state(&health, DS_HEALTH_UP);
+}
+
+static void only_held_servers_are_unclean(void **state)
+{
+    static const struct ds_health_config cleans = {
+        .rise = 1, .fall = 1, .rejoin_after_ms = 10000, .cleans = true};
+    struct ds_health health = {0};
+
+    (void)state;
+    ds_health_step(&cleans, &health, DS_SIGHT_OK, NULL, NOW); /* a newcomer */
+    assert_state(&health, DS_HEALTH_UP);
+    assert_false(health.unclean);
+    ds_health_step(&cleans, &health, DS_SIGHT_FAIL, NULL, NOW);
+    ds_health_step(&cleans, &health, DS_SIGHT_OK, NULL, NOW);
+    assert_true(health.unclean);
+    ds_health_promote(&health, NOW);
+    assert_false(health.unclean);
+    ds_health_step(&cleans, &health, DS_SIGHT_FAIL, NULL, NOW);
+    ds_health_step(&cleans, &health, DS_SIGHT_OK, NULL, NOW);
+    ds_health_step(&cleans, &health, DS_SIGHT_FAIL, NULL, NOW);
+    assert_state(&health, DS_HEALTH_DOWN);
+    assert_false(health.unclean);
+}
+
 /* What holds after any history. */
 static void assert_possible(const struct ds_health *health, int64_t now_ms)
 {
@@ -327,9 +419,10 @@ static void assert_possible(const struct ds_health *health, int64_t now_ms)
 
     assert_int_equal(held, health->hold_until_ms != 0);
     if (held) {
-        assert_true(health->hold_until_ms > now_ms);
+        assert_true(ds_health_wake_at(health) > now_ms);
         assert_true(health->hold_until_ms <= now_ms + 5 * MINUTE);
     }
+    assert_true(held || !health->unclean);
     assert_true(health->since_ms <= now_ms);
     assert_true(health->run == 0 || health->state == DS_HEALTH_DOWN);
     assert_true(health->fails == 0 || health->state == DS_HEALTH_UP);
@@ -342,6 +435,7 @@ static void any_history_leads_to_a_possible_state(void **state)
 {
     struct random r = random_start(__func__);
     struct ds_health health = {.since_ms = NOW};
+    struct ds_health_config config = CONFIG;
     size_t seen[DS_N_HEALTH_STATES] = {0};
     int64_t now_ms = NOW;
 
@@ -351,7 +445,10 @@ static void any_history_leads_to_a_possible_state(void **state)
         bool changed;
 
         now_ms += (int64_t)random_below(&r, random_below(&r, 50) ? 3000 : 20 * 60000);
-        changed = step(&health, (enum ds_sight)random_below(&r, N_SIGHTS), now_ms);
+        config.cleans = config.cleans != !random_below(&r, 30);
+        health.unclean = health.unclean && random_below(&r, 10);
+        changed = ds_health_step(&config, &health,
+                                 (enum ds_sight)random_below(&r, N_SIGHTS), NULL, now_ms);
         assert_int_equal(changed, health.state != before);
         if (health.state == DS_HEALTH_NEW)
             assert_int_equal(before, DS_HEALTH_NEW);
@@ -383,6 +480,9 @@ int main(void)
         cmocka_unit_test(a_hold_in_the_far_future_is_not_waited_for),
         cmocka_unit_test(flaps_in_the_future_do_not_count),
         cmocka_unit_test(names_are_read_back),
+        cmocka_unit_test(a_held_server_waits_until_it_is_clean),
+        cmocka_unit_test(where_nobody_cleans_nobody_waits_for_it),
+        cmocka_unit_test(only_held_servers_are_unclean),
         cmocka_unit_test(any_history_leads_to_a_possible_state),
     };
 

@@ -69,7 +69,8 @@ static void set_health(struct fleet *fleet, const char *letters)
                                      : letters[i] == 'n' ? DS_HEALTH_NEW
                                                          : DS_HEALTH_DOWN;
 
-        *health = (struct ds_health){.state = state, .run = letters[i] == 'a'};
+        *health = (struct ds_health){
+            .state = state, .run = letters[i] == 'a', .unclean = letters[i] == 'h'};
         health->hold_until_ms = letters[i] == 'h' ? NOW + 3600000 : 0;
     }
 }
@@ -256,6 +257,7 @@ static void the_first_to_come_back_serves_at_once(void **state)
         assert_false(fleet.decision.frozen);
         assert_int_equal(fleet.servers[2].health.state, DS_HEALTH_UP);
         assert_int_equal(fleet.servers[2].health.since_ms, NOW + 61000);
+        assert_false(fleet.servers[2].health.unclean); /* its groups are all there are */
     }
 }
 
@@ -299,6 +301,7 @@ static void nobody_is_promoted_while_there_are_enough(void **state)
     decide(&fleet, "uuuu", 0);
     assert_string_equal(decide(&fleet, "uuha", 1000), "a b");
     assert_int_equal(fleet.servers[2].health.state, DS_HEALTH_HELD);
+    assert_true(fleet.servers[2].health.unclean);
     assert_int_equal(fleet.servers[3].health.state, DS_HEALTH_DOWN);
 }
 

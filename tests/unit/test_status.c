@@ -86,6 +86,23 @@ static void a_server_that_is_not_well_degrades(void **test)
                   "a2:1 is up for 1h: overloaded: 429");
 }
 
+static void a_hold_that_is_over_waits_for_the_cleaning(void **test)
+{
+    static const int64_t ago_ms[] = {0, 1, 29000, MINUTE};
+
+    (void)test;
+    for (size_t i = 0; i < DS_COUNT(ago_ms); i++) {
+        DS_AUTO(state) struct ds_state state;
+
+        fill(&state, 2);
+        set(&state, 1, DS_HEALTH_HELD, "");
+        state.servers[1].member = false;
+        state.servers[1].health.hold_until_ms = NOW - ago_ms[i];
+        assert_judged(&state, DS_VERDICT_DEGRADED,
+                      "a1:1 is back and rejoins when its old groups are cleaned away");
+    }
+}
+
 static void a_new_server_has_not_been_checked(void **test)
 {
     DS_AUTO(state) struct ds_state state;
@@ -219,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_is_well),
         cmocka_unit_test(a_server_that_is_not_well_degrades),
+        cmocka_unit_test(a_hold_that_is_over_waits_for_the_cleaning),
         cmocka_unit_test(a_new_server_has_not_been_checked),
         cmocka_unit_test(who_should_be_a_member_and_is_not_is_told),
         cmocka_unit_test(who_is_on_the_way_in_or_out_may_be_anything),
