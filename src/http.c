@@ -8,7 +8,11 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { FDS_MAX = 8, WAIT_MAX_MS = 60000 };
+enum {
+    FDS_MAX = 8,
+    WAIT_MAX_MS = 60000,
+    BESIDE_SINK_MAX = 1024 * 1024, /* of an answer that the sink does not get */
+};
 
 struct ds_http_loop {
     CURLM *multi;
@@ -23,6 +27,9 @@ struct ds_http_transfer {
     char *method, *url; /* for the error's text */
     struct ds_http_response response;
     bool head_is_whole;
+    ds_http_sink_fn *sink;
+    void *sink_arg;
+    size_t sink_max;
     int64_t started_ms;
     ds_http_done_fn *done;
     void *arg;
@@ -72,6 +79,29 @@ static size_t take(char *data, size_t size, size_t n, void *arg)
 
     ds_buf_add(buf, data, size * n);
     return buf->over ? 0 : size * n;
+}
+
+/* What the sink takes counts towards body_max, too. */
+static size_t take_body(char *data, size_t size, size_t n, void *arg)
+{
+    struct ds_http_transfer *transfer = arg;
+    struct ds_http_response *response = &transfer->response;
+    size_t len = size * n;
+    long status = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (!transfer->sink || status != 200)
+        return take(data, size, n, &response->body);
+    if (len > transfer->sink_max - response->sunk) {
+        response->body.max = transfer->sink_max; /* for the words about it */
+        response->body.over = true;
+        return 0;
+    }
+    if (!response->sunk)
+        response->begun_ms = ds_clock_mono_ms() - transfer->started_ms;
+    response->sunk += len;
+    response->stopped = transfer->sink(transfer->sink_arg, data, len) < 0;
+    return response->stopped ? 0 : len;
 }
 
 /* One line a call.  An answer may follow others (100, 103): only the last one counts. */
@@ -217,8 +247,8 @@ static void set_up(struct ds_http_transfer *transfer,
     }
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer->response.body);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     set_tls(transfer, request);
@@ -240,11 +270,16 @@ struct ds_http_transfer *ds_http_start(struct ds_http_loop *loop,
     transfer->loop = loop;
     transfer->done = done;
     transfer->arg = arg;
+    transfer->sink = request->sink;
+    transfer->sink_arg = request->sink_arg;
+    transfer->sink_max = request->body_max;
     transfer->method = ds_xstrdup(request->method ? request->method : "GET");
     transfer->url = ds_xstrdup(request->url);
     transfer->started_ms = ds_clock_mono_ms();
     ds_http_response_init(&transfer->response);
-    transfer->response.body.max = request->body_max;
+    transfer->response.body.max = request->sink && request->body_max > BESIDE_SINK_MAX
+                                      ? BESIDE_SINK_MAX
+                                      : request->body_max;
     transfer->easy = curl_easy_init();
     if (!transfer->easy)
         abort(); /* only without memory */
@@ -283,7 +318,9 @@ static void fill_failure(struct ds_http_transfer *transfer, CURLcode code)
                 response->headers.over ? response->headers.max : response->body.max);
         return;
     }
-    if (code == CURLE_OK)
+    if (response->stopped)
+        words = "the answer is not what was asked for";
+    else if (code == CURLE_OK)
         words = "the connection was closed within the answer's headers";
     else if (code == CURLE_COULDNT_CONNECT && os_errno)
         words = strerror((int)os_errno); /* curl does not say it */
@@ -344,35 +381,4 @@ void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
                     (int)(timeout_ms > WAIT_MAX_MS ? WAIT_MAX_MS : timeout_ms), NULL);
     curl_multi_perform(loop->multi, &running);
     ds_ignore(reap(loop));
-}
-
-struct sync {
-    struct ds_http_response *response;
-    bool done;
-};
-
-static void sync_done(void *arg, struct ds_http_response *response)
-{
-    struct sync *sync = arg;
-
-    *sync->response = *response;
-    ds_http_response_init(response); /* its buffers have a new owner */
-    sync->done = true;
-}
-
-int ds_http_do(const struct ds_http_request *request, struct ds_http_response *response,
-               struct ds_error *err)
-{
-    struct ds_http_loop *loop = ds_http_loop_new();
-    struct sync sync = {.response = response};
-
-    ds_http_response_init(response);
-    ds_http_start(loop, request, sync_done, &sync);
-    while (!sync.done)
-        ds_http_loop_run(loop, NULL, 0, 1000);
-    ds_http_loop_free(loop);
-    if (response->status)
-        return 0;
-    *err = response->err;
-    return -1;
 }

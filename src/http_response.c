@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* http_response.c - what can be asked of an answer; curl has no part in it. */
+#include "dshard/date.h"
 #include "dshard/http.h"
 #include "dshard/utf8.h"
 
@@ -50,6 +51,13 @@ char *ds_http_header(const struct ds_http_response *response, const char *name)
         line = end ? end + 1 : NULL;
     }
     return NULL;
+}
+
+int64_t ds_http_date_ms(const struct ds_http_response *response)
+{
+    DS_AUTO(str) char *text = ds_http_header(response, "Date");
+
+    return text ? ds_date_parse_http(text) : -1;
 }
 
 int ds_http_fail_status(const struct ds_http_request *request,

@@ -20,7 +20,11 @@ struct ds_http_transfer;
 
 enum { DS_HTTP_HEADERS_MAX = 8 };
 
-/* Everything is borrowed only until ds_http_start() or ds_http_do() returns. */
+/* Gets the body of an answer piece by piece; -1 ends the transfer. */
+typedef int ds_http_sink_fn(void *arg, const char *data, size_t len);
+
+/* Everything but sink_arg is borrowed only until ds_http_start() or ds_http_do() returns.
+ */
 struct ds_http_request {
     const char *method; /* NULL: GET */
     const char *url;
@@ -35,6 +39,10 @@ struct ds_http_request {
     int64_t connect_timeout_ms; /* 0: timeout_ms */
     int64_t timeout_ms;         /* of the whole request; 0 is a defect */
     size_t body_max;            /* bytes of the answer; more is an error */
+    /* Of an answer with status 200 the body goes here, and not to response->body; of
+       others at most 1 MiB goes there.  NULL: all goes there. */
+    ds_http_sink_fn *sink;
+    void *sink_arg;
 };
 
 struct ds_http_response {
@@ -44,6 +52,9 @@ struct ds_http_response {
     bool local;            /* for want of descriptors, threads or memory here */
     struct ds_buf body;    /* never more than body_max */
     struct ds_buf headers; /* as received, for ds_http_header() */
+    size_t sunk;           /* bytes that the sink was given */
+    bool stopped;          /* the sink ended it */
+    int64_t begun_ms;      /* when the sink got its first bytes, as elapsed_ms */
     int64_t elapsed_ms;
     struct ds_error err; /* why status is 0; DS_E_NET */
 };
@@ -72,6 +83,9 @@ void ds_http_loop_run(struct ds_http_loop *loop, const int *fds, size_t n_fds,
  */
 int ds_http_do(const struct ds_http_request *request, struct ds_http_response *response,
                struct ds_error *err) DS_NODISCARD;
+/* The same on a loop that is there already, so that its connections are used again. */
+int ds_http_do_on(struct ds_http_loop *loop, const struct ds_http_request *request,
+                  struct ds_http_response *response, struct ds_error *err) DS_NODISCARD;
 void ds_http_response_init(struct ds_http_response *response);
 void ds_http_response_release(struct ds_http_response *response);
 void ds_auto_http_response(struct ds_http_response *response);
@@ -79,6 +93,10 @@ void ds_auto_http_response(struct ds_http_response *response);
 /* The value of a header of the answer, new, or NULL; names are compared without case. */
 char *ds_http_header(const struct ds_http_response *response, const char *name)
     DS_NODISCARD;
+
+/* The answer's Date in Unix milliseconds; -1 when it has none in the one form that RFC
+   7231 lets servers write: "Sun, 06 Nov 1994 08:49:37 GMT". */
+int64_t ds_http_date_ms(const struct ds_http_response *response);
 
 /* DS_E_PEER: "GET http://...: 403: the first line of the answer". */
 int ds_http_fail_status(const struct ds_http_request *request,

@@ -486,6 +486,132 @@ static void a_status_is_told_with_the_servers_words(void **state)
     }
 }
 
+/* ---- the sink ---- */
+
+struct sink {
+    struct ds_buf got;
+    size_t stop_at; /* 0: takes all */
+    unsigned calls;
+};
+
+static int sink(void *arg, const char *data, size_t len)
+{
+    struct sink *sink = arg;
+
+    sink->calls++;
+    ds_buf_add(&sink->got, data, len);
+    return sink->stop_at && sink->got.len >= sink->stop_at ? -1 : 0;
+}
+
+static void a_sink_gets_the_body_and_the_answer_keeps_the_rest(void **state)
+{
+    static const struct {
+        const char *path, *sunk, *kept;
+        int status;
+    } rows[] = {
+        {"/ok", "hello\n", "", 200},
+        {"/empty", "", "", 200},
+        {"/continue", "ok", "", 200},
+        {"/none", "", "", 204},
+        {"/403", "", "ACL not found\r\n", 403},
+        {"/redirect", "", "", 302},
+    };
+
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        struct sink to = {.got = DS_BUF_INIT(BODY_MAX)};
+        DS_AUTO(http_response) struct ds_http_response response;
+        struct ds_error err = DS_ERROR_INIT;
+        char url[200];
+        struct ds_http_request request = make(*state, url, rows[i].path);
+
+        request.sink = sink;
+        request.sink_arg = &to;
+        assert_ok(ds_http_do(&request, &response, &err), &err);
+        assert_int_equal(response.status, rows[i].status);
+        assert_string_equal(to.got.data, rows[i].sunk);
+        assert_int_equal(response.sunk, to.got.len);
+        assert_memory_equal(response.body.data, rows[i].kept, strlen(rows[i].kept));
+        assert_int_equal(response.body.len > 0, rows[i].kept[0] != '\0');
+        assert_false(response.stopped);
+        assert_in_range(response.begun_ms, 0, response.elapsed_ms);
+        ds_buf_release(&to.got);
+    }
+}
+
+static void a_sink_gets_no_more_than_the_limit(void **state)
+{
+    static const struct {
+        const char *path;
+        size_t max, want;
+    } rows[] = {
+        {"/at-cap", BODY_MAX, BODY_MAX},
+        {"/over-cap", BODY_MAX, 0},
+        {"/flood", BODY_MAX, 0},
+        {"/flood", 2 * 1024 * 1024, 0},
+        {"/empty", 0, 0},
+        {"/ok", 0, 0},
+    };
+
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        struct sink to = {.got = DS_BUF_INIT(LARGE)};
+        char url[200], words[100];
+        struct ds_http_request request = make(*state, url, rows[i].path);
+
+        request.sink = sink;
+        request.sink_arg = &to;
+        request.body_max = rows[i].max;
+        snprintf(words, sizeof words, "the answer is longer than %zu bytes", rows[i].max);
+        if (rows[i].want || !strcmp(rows[i].path, "/empty"))
+            assert_answer(&request, 200, "");
+        else
+            assert_failure(&request, words);
+        assert_true(to.got.len <= rows[i].max);
+        if (rows[i].want)
+            assert_int_equal(to.got.len, rows[i].want);
+        ds_buf_release(&to.got);
+    }
+}
+
+static void a_sink_can_end_it(void **state)
+{
+    static const char *const paths[] = {"/ok", "/flood", "/hang-body", "/cut-body"};
+
+    for (size_t i = 0; i < DS_COUNT(paths); i++) {
+        struct sink to = {.got = DS_BUF_INIT(LARGE), .stop_at = 1};
+        DS_AUTO(http_response) struct ds_http_response response;
+        struct ds_error err = DS_ERROR_INIT;
+        char url[200];
+        struct ds_http_request request = make(*state, url, paths[i]);
+
+        request.sink = sink;
+        request.sink_arg = &to;
+        request.body_max = LARGE;
+        assert_int_equal(ds_http_do(&request, &response, &err), -1);
+        assert_true(response.stopped);
+        assert_int_equal(response.status, 0);
+        assert_int_equal(to.calls, 1); /* and is left alone then */
+        assert_non_null(strstr(err.text, "not what was asked for"));
+        ds_buf_release(&to.got);
+    }
+}
+
+static void half_an_answer_to_a_sink_is_none(void **state)
+{
+    static const char *const paths[] = {"/cut-body", "/cut-head", "/cut-all",
+                                        "/cut-chunk", "/not-http"};
+
+    for (size_t i = 0; i < DS_COUNT(paths); i++) {
+        struct sink to = {.got = DS_BUF_INIT(LARGE)};
+        char url[200];
+        struct ds_http_request request = make(*state, url, paths[i]);
+
+        request.sink = sink;
+        request.sink_arg = &to;
+        assert_failure(&request, "");
+        ds_buf_release(&to.got);
+    }
+}
+
 /* ---- the loop ---- */
 
 struct result {
@@ -691,6 +817,70 @@ static void a_fresh_request_has_its_own_connection(void **state)
     ds_http_loop_free(loop);
 }
 
+static void a_loop_that_is_there_keeps_its_connection(void **state)
+{
+    const struct tiny *tiny = *state;
+    struct ds_http_loop *loop = ds_http_loop_new();
+
+    for (unsigned i = 0; i < 5; i++) {
+        DS_AUTO(http_response) struct ds_http_response response;
+        struct ds_error err = DS_ERROR_INIT;
+        char url[200];
+        struct ds_http_request request = make(tiny, url, i == 2 ? "/403" : "/ok");
+
+        assert_ok(ds_http_do_on(loop, &request, &response, &err), &err);
+        assert_int_equal(response.status, i == 2 ? 403 : 200);
+        assert_int_equal(tiny->n_accepted, 1);
+    }
+    ds_http_loop_free(loop);
+}
+
+/* Servers close what has been idle for long, and restart. */
+static void a_kept_connection_that_is_closed_is_replaced(void **state)
+{
+    DS_AUTO(fd) int fd = -1;
+    unsigned port = tiny_closed_port(&fd);
+    struct ds_http_loop *loop = ds_http_loop_new();
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct tiny *tiny = tiny_start_at(RULES, DS_COUNT(RULES), NULL, port);
+        DS_AUTO(http_response) struct ds_http_response response;
+        struct ds_error err = DS_ERROR_INIT;
+        char url[200];
+        struct ds_http_request request = make(tiny, url, "/ok");
+
+        request.method = i % 2 ? "PUT" : "GET";
+        assert_ok(ds_http_do_on(loop, &request, &response, &err), &err);
+        assert_int_equal(response.status, 200);
+        tiny_stop(tiny);
+    }
+    ds_http_loop_free(loop);
+}
+
+static void an_answer_tells_its_date(void **state)
+{
+    static const struct {
+        const char *headers;
+        int64_t want;
+    } rows[] = {
+        {"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n", 784111777000},
+        {"HTTP/1.1 200 OK\r\ndate:Sun, 06 Nov 1994 08:49:37 GMT \r\n\r\n", 784111777000},
+        {"HTTP/1.1 200 OK\r\nDate: yesterday\r\n\r\n", -1},
+        {"HTTP/1.1 200 OK\r\nDate:\r\n\r\n", -1},
+        {"HTTP/1.1 200 OK\r\n\r\n", -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        DS_AUTO(http_response) struct ds_http_response response;
+
+        ds_http_response_init(&response);
+        ds_buf_adds(&response.headers, rows[i].headers);
+        assert_int_equal(ds_http_date_ms(&response), rows[i].want);
+    }
+}
+
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -724,6 +914,13 @@ int main(void)
         cmocka_unit_test(the_loop_wakes_up_for_descriptors),
         cmocka_unit_test(what_ends_at_once_is_not_waited_for),
         SERVED(a_fresh_request_has_its_own_connection),
+        SERVED(a_sink_gets_the_body_and_the_answer_keeps_the_rest),
+        SERVED(a_sink_gets_no_more_than_the_limit),
+        SERVED(a_sink_can_end_it),
+        SERVED(half_an_answer_to_a_sink_is_none),
+        SERVED(a_loop_that_is_there_keeps_its_connection),
+        cmocka_unit_test(a_kept_connection_that_is_closed_is_replaced),
+        cmocka_unit_test(an_answer_tells_its_date),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
