@@ -2,6 +2,7 @@
 /* accord_frontend.c - our own entry among the frontends: written, and written again. */
 #include "accord_impl.h"
 #include "dshard/clock.h"
+#include "dshard/consul_session.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ static void written(void *arg, struct ds_http_response *response)
         accord->frontend_due = true;
         return;
     }
-    if (ds_accord_says_true(response))
+    if (ds_consul_says_true(response))
         return;
     /* Our own session of before, which ends soon, or somebody else's for good. */
     accord->frontend_due = true;

@@ -54,7 +54,6 @@ void ds_errand_start(struct ds_errand *errand, const struct ds_consul_call *call
 /* At the start of a callback: whether it went well; sets when the next one is due. */
 bool ds_errand_succeeded(struct ds_errand *errand,
                          const struct ds_http_response *response, int64_t again_ms);
-bool ds_accord_says_true(const struct ds_http_response *response);
 
 bool ds_accord_is_held(const struct ds_accord *accord);
 bool ds_accord_wants_lock(const struct ds_accord *accord);

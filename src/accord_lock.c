@@ -2,14 +2,13 @@
 /* accord_lock.c - the session, and the lock that it may hold. */
 #include "accord_impl.h"
 #include "dshard/clock.h"
+#include "dshard/consul_session.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    SESSION_TTL_MS = 10000, /* Consul's least; it ends a session after twice that */
-    RENEW_MS = SESSION_TTL_MS / 2,
+    RENEW_MS = DS_SESSION_TTL_MS / 2,
     CALL_TIMEOUT_MS = 8000,
     BODY_MAX = 1024,
     WORDS_MAX = 200,
@@ -67,11 +66,6 @@ bool ds_errand_succeeded(struct ds_errand *errand,
     return ok;
 }
 
-bool ds_accord_says_true(const struct ds_http_response *response)
-{
-    return strncmp(response->body.data, "true", 4) == 0;
-}
-
 static void set_holder(struct ds_accord *accord, const char *holder)
 {
     ds_set_str(&accord->holder, holder);
@@ -100,21 +94,18 @@ static void created(void *arg, struct ds_http_response *response)
 {
     struct ds_errand *errand = arg;
     struct ds_accord *accord = errand->accord;
-    json_error_t json_err;
-    json_t *root;
-    const char *id;
+    char *id;
 
     if (!ds_errand_succeeded(errand, response, RENEW_MS))
         return;
-    root = json_loadb(response->body.data, response->body.len, 0, &json_err);
-    id = json_string_value(json_object_get(root, "ID"));
-    if (id && strlen(id) < 64) {
-        ds_set_str(&accord->session, id);
-        accord->session_ok_ms = ds_clock_mono_ms();
-        accord->lock.due_ms = accord->frontend.due_ms = accord->session_ok_ms;
-        accord->frontend_due = true;
-    }
-    json_decref(root);
+    id = ds_consul_session_id(response);
+    if (!id)
+        return;
+    free(accord->session);
+    accord->session = id;
+    accord->session_ok_ms = ds_clock_mono_ms();
+    accord->lock.due_ms = accord->frontend.due_ms = accord->session_ok_ms;
+    accord->frontend_due = true;
 }
 
 static void renewed(void *arg, struct ds_http_response *response)
@@ -132,23 +123,22 @@ static void renewed(void *arg, struct ds_http_response *response)
 void ds_accord_tend_session(struct ds_accord *accord, int64_t now_ms)
 {
     struct ds_consul_call call = {.method = "PUT"};
-    DS_AUTO(str) char *text = NULL;
+    DS_AUTO(buf) struct ds_buf body = DS_BUF_INIT(BODY_MAX);
+    DS_AUTO(str) char *path = NULL;
 
     /* Consul may have ended it by now: act as if it had. */
-    if (accord->session && now_ms - accord->session_ok_ms >= 2 * SESSION_TTL_MS)
+    if (accord->session && now_ms - accord->session_ok_ms >= 2 * DS_SESSION_TTL_MS)
         lose_session(accord);
     if (accord->renewal.transfer || now_ms < accord->renewal.due_ms)
         return;
     if (accord->session) {
-        call.path = text = ds_xasprintf("/v1/session/renew/%s", accord->session);
+        call.path = path = ds_xasprintf("/v1/session/renew/%s", accord->session);
         ds_errand_start(&accord->renewal, &call, renewed);
         return;
     }
-    /* LockDelay short: the ring is written in one transaction with a look at the lock. */
+    ds_consul_session_body(DS_SESSION_ENDS_WITH_AGENT, &body);
     call.path = "/v1/session/create";
-    call.body = text = ds_xasprintf("{\"Name\":\"dshard\",\"TTL\":\"%ds\",\"LockDelay\":"
-                                    "\"1s\",\"Behavior\":\"delete\"}",
-                                    SESSION_TTL_MS / 1000);
+    call.body = body.data;
     ds_errand_start(&accord->renewal, &call, created);
 }
 
@@ -160,20 +150,11 @@ int ds_accord_take_lock(void *arg, const struct ds_http_response *response,
                         struct ds_error *err)
 {
     struct ds_accord *accord = arg;
-    json_error_t json_err;
-    json_t *root = NULL;
-    const char *holder;
+    DS_AUTO(str) char *holder = NULL;
 
-    if (response->status == 200) {
-        root = json_loadb(response->body.data, response->body.len, 0, &json_err);
-        if (!json_is_array(root)) {
-            json_decref(root);
-            return ds_fail(err, DS_E_FORMAT, "it is no entry of the KV store");
-        }
-    }
-    holder = json_string_value(json_object_get(json_array_get(root, 0), "Session"));
+    if (ds_consul_session_holder(response, &holder) < 0)
+        return ds_fail(err, DS_E_FORMAT, "it is no entry of the KV store");
     set_holder(accord, holder);
-    json_decref(root);
     return 0;
 }
 
@@ -183,11 +164,11 @@ static void acquired(void *arg, struct ds_http_response *response)
     struct ds_accord *accord = errand->accord;
 
     if (!ds_errand_succeeded(errand, response, DS_ACCORD_RETRY_MS)) {
-        if (response->status == 500 && strstr(response->body.data, "invalid session"))
+        if (ds_consul_says_no_session(response))
             lose_session(accord);
         return;
     }
-    if (ds_accord_says_true(response) && accord->session)
+    if (ds_consul_says_true(response) && accord->session)
         set_holder(accord, accord->session);
 }
 

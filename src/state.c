@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see state.h; the JSON is read in state_read.c and written in state_write.c */
 #include "dshard/state.h"
+#include "dshard/process.h"
 
 #include <assert.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static const char *const cause_names[DS_N_CAUSES] = {
     [DS_CAUSE_START] = "start",       [DS_CAUSE_HEALTH] = "health",
@@ -82,13 +82,10 @@ int ds_state_load(struct ds_state *state, const char *path, struct ds_error *err
 
 void ds_state_stamp(struct ds_state *state, int64_t wall_ms)
 {
-    char host[256] = "?";
+    DS_AUTO(str) char *process = ds_process_name();
 
-    if (gethostname(host, sizeof host - 1) < 0)
-        memcpy(host, "?", sizeof "?");
     free(state->written_by);
-    state->written_by =
-        ds_xasprintf("%s:%ld dshard/%s", host, (long)getpid(), DS_VERSION);
+    state->written_by = ds_xasprintf("%s dshard/%s", process, DS_VERSION);
     state->written_at_ms = wall_ms;
 }
 

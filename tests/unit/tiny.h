@@ -33,7 +33,7 @@ enum tiny_then {
 };
 
 struct tiny_rule {
-    const char *host, *path; /* NULL: any; host: "127.0.0.7" */
+    const char *host, *path; /* NULL: any; "127.0.0.7"; "/path", or "PUT /path" */
     const char *answer;      /* NULL: nothing */
     enum tiny_then then;
 };
@@ -104,13 +104,14 @@ static inline size_t tiny_request_len(const struct ds_buf *in)
 static inline bool tiny_fits(const struct tiny_rule *rule, const char *host,
                              const char *request)
 {
-    const char *path = strchr(request, ' ');
-    size_t len = path ? strcspn(path + 1, " ?") : 0;
+    const char *space = strchr(request, ' ');
+    const char *end = space ? space + 1 + strcspn(space + 1, " ?") : request;
+    const char *from = space && rule->path && rule->path[0] == '/' ? space + 1 : request;
 
     if (rule->host && strcmp(rule->host, host) != 0)
         return false;
-    return !rule->path ||
-           (path && strlen(rule->path) == len && strncmp(rule->path, path + 1, len) == 0);
+    return !rule->path || (strlen(rule->path) == (size_t)(end - from) &&
+                           strncmp(rule->path, from, (size_t)(end - from)) == 0);
 }
 
 static inline const struct tiny_rule *tiny_rule_for(const struct tiny *tiny,
