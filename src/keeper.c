@@ -182,6 +182,15 @@ static bool drop_unlisted(struct ds_state *state, const struct ds_state *theirs)
     return changed;
 }
 
+/* Whoever it is, it is not the keeper: the next write must not wipe it. */
+static void take_operation(struct ds_state *state, const struct ds_state *theirs)
+{
+    ds_set_str(&state->operation_kind, theirs->operation_kind);
+    ds_set_str(&state->operation_step, theirs->operation_step);
+    ds_set_str(&state->operation_by, theirs->operation_by);
+    state->operation_since_ms = theirs->operation_since_ms;
+}
+
 enum ds_keeper_news ds_keeper_sync(struct ds_keeper *keeper)
 {
     struct ds_error why = DS_ERROR_INIT;
@@ -200,6 +209,7 @@ enum ds_keeper_news ds_keeper_sync(struct ds_keeper *keeper)
         keeper->unreadable = why;
         return DS_KEEPER_UNREAD;
     }
+    take_operation(&keeper->state, &theirs);
     changed = drop_unlisted(&keeper->state, &theirs);
     for (size_t i = 0; i < theirs.n_servers; i++)
         changed = take_intent(&keeper->state, &theirs.servers[i]) || changed;

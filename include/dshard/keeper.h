@@ -4,7 +4,8 @@
  *
  * Commands write what operators want (intent, weight), the watch writes what it sees
  * (health, members).  A keeper takes over the former from the file whenever that has
- * changed, and puts the latter there.  Every write happens under the directory's lock:
+ * changed, with the `operation` of whoever moves groups, and puts the latter there. Every
+ * write happens under the directory's lock:
  *
  *     ds_keeper_lock(); ds_keeper_sync(); ...change keeper.state...; ds_keeper_save();
  *     ds_keeper_unlock();

@@ -5,6 +5,7 @@
 #include "dshard/clock.h"
 #include "dshard/keeper.h"
 #include "dshard/num.h"
+#include "dshard/operation.h"
 #include "dshard/table.h"
 #include "frontends.h"
 #include "json.h"
@@ -64,6 +65,42 @@ static void add_servers(const struct ds_state *state, struct ds_buf *out)
     ds_table_format(&table, out);
 }
 
+/* One that was interrupted is among the problems. */
+static void add_operation(const struct ds_state *state, int64_t now_ms,
+                          struct ds_buf *out)
+{
+    char age[DS_DURATION_TEXT_MAX];
+
+    if (!state->operation_kind || ds_operation_is_dead(state))
+        return;
+    ds_duration_format_short(now_ms - state->operation_since_ms, age);
+    ds_buf_addf(out, "%-12s %s, for %s: %s (%s)\n", "operation", state->operation_kind,
+                age, state->operation_step, state->operation_by);
+}
+
+static void judge_operation(const struct ds_state *state, int64_t now_ms,
+                            struct ds_status *status)
+{
+    char age[DS_DURATION_TEXT_MAX];
+
+    if (!ds_operation_is_dead(state))
+        return;
+    ds_duration_format_short(now_ms - state->operation_since_ms, age);
+    ds_status_add(status, DS_VERDICT_DEGRADED,
+                  "'%s', begun %s ago, was interrupted at '%s': run it again",
+                  state->operation_kind, age, state->operation_step);
+}
+
+static json_t *operation_json(const struct ds_state *state)
+{
+    if (!state->operation_kind)
+        return json_null();
+    return json_pack("{ss,ss,ss,sI,sb}", "kind", state->operation_kind, "step",
+                     state->operation_step, "by", state->operation_by, "since",
+                     (json_int_t)state->operation_since_ms, "interrupted",
+                     (int)ds_operation_is_dead(state));
+}
+
 static void show_text(const struct ds_state *state, const struct ds_status *status,
                       int64_t now_ms, struct ds_buf *out)
 {
@@ -78,6 +115,7 @@ static void show_text(const struct ds_state *state, const struct ds_status *stat
                 (unsigned long long)state->generation, state->digest,
                 state->consul ? "with Consul" : "standalone");
     add_age(out, "last check", state->checked_at_ms, now_ms);
+    add_operation(state, now_ms, out);
     if (state->n_history) {
         const struct ds_change *change = &state->history[0];
         char age[DS_DURATION_TEXT_MAX];
@@ -143,17 +181,18 @@ static void show_json(struct ds_cmd_context *ctx, const struct ds_state *state,
         json_array_append_new(problems, ds_cmd_json_string(status->problems[i].data,
                                                            status->problems[i].len));
     ds_cmd_add_json(
-        ctx, json_pack(
-                 "{ss,so,so,sI,sI,sI,sI,ss,sb,sI,ss,so,so}", "verdict",
-                 ds_verdict_name(status->verdict), "problems", problems, "servers",
-                 servers_json(state), "n_members", (json_int_t)status->n_members, "n_up",
-                 (json_int_t)status->n_up, "checked_age_ms",
-                 (json_int_t)(state->checked_at_ms ? now_ms - state->checked_at_ms : -1),
-                 "generation", (json_int_t)state->generation, "digest", state->digest,
-                 "frozen", state->frozen_reason != NULL, "checked_at",
-                 (json_int_t)state->checked_at_ms, "source",
-                 state->consul ? "consul" : "standalone", "last_change",
-                 last_change_json(state), "frontends", ds_cmd_frontends_json(frontends)));
+        ctx,
+        json_pack("{ss,so,so,sI,sI,sI,sI,ss,sb,sI,ss,so,so,so}", "verdict",
+                  ds_verdict_name(status->verdict), "problems", problems, "servers",
+                  servers_json(state), "n_members", (json_int_t)status->n_members, "n_up",
+                  (json_int_t)status->n_up, "checked_age_ms",
+                  (json_int_t)(state->checked_at_ms ? now_ms - state->checked_at_ms : -1),
+                  "generation", (json_int_t)state->generation, "digest", state->digest,
+                  "frozen", state->frozen_reason != NULL, "checked_at",
+                  (json_int_t)state->checked_at_ms, "source",
+                  state->consul ? "consul" : "standalone", "last_change",
+                  last_change_json(state), "operation", operation_json(state),
+                  "frontends", ds_cmd_frontends_json(frontends)));
 }
 
 /* With Consul: who else follows this service, and whether they apply the same ring. */
@@ -198,6 +237,7 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
     if (ds_cmd_load_state(ctx, o->state, &state, &path, NULL, err) < 0)
         return -1;
     ds_status_judge(&status, &state, now_ms);
+    judge_operation(&state, now_ms, &status);
     if (state.consul && !o->state &&
         ask_frontends(ctx, &state, &status, &frontends, err) < 0)
         return -1;

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`status`: the verdict is right, and the exit status says it too."""
 
+import os
+import socket
+import subprocess
+
 import pytest
 
 from testenv import check_schema
@@ -67,6 +71,38 @@ def test_a_drained_or_removed_server_is_nothing_wrong(env):
                        {"address": "10.0.0.4:9091", "intent": "out", "member": False,
                         "health": "down"}])
     status(env).ok()
+
+
+def test_a_running_operation_is_shown(env):
+    by = f"{socket.gethostname()}:{os.getpid()}"
+    operation = {"kind": "scale up", "step": "moving groups", "by": by,
+                 "since": now_ms() - 120000}
+    env.state().write(SERVERS, operation=operation)
+    line = f"operation    scale up, for 2m: moving groups ({by})\n"
+    assert line in status(env).ok().stdout
+    content = check_schema("status", status(env, "-o", "json").ok().json())
+    assert content["operation"] == {**operation, "interrupted": False}
+
+
+def test_an_interrupted_operation_is_a_problem(env):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    operation = {"kind": "scale up", "step": "moving groups", "since": now_ms() - 120000,
+                 "by": f"{socket.gethostname()}:{ended.pid}"}
+    env.state().write(SERVERS, operation=operation)
+    result = status(env)
+    assert result.rc == 3
+    assert ("  - 'scale up', begun 2m ago, was interrupted at 'moving groups': run it again\n"
+            in result.stdout)
+    assert "operation" not in result.stdout
+    content = check_schema("status", status(env, "-o", "json").json())
+    assert content["verdict"] == "degraded" and content["operation"]["interrupted"]
+
+
+def test_an_operation_of_another_host_is_not_called_interrupted(env):
+    env.state().write(SERVERS, operation={"kind": "scale up", "step": "x", "since": 1,
+                                          "by": "elsewhere.example:999999"})
+    assert "scale up" in status(env).ok().stdout
 
 
 def test_the_worst_problem_comes_first(env):

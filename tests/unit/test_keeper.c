@@ -307,6 +307,46 @@ static void the_same_again_is_no_news(void **state)
     assert_false(ds_keeper_is_behind(&f->keeper));
 }
 
+/* The watch writes all the time; what a command says about itself must survive that. */
+static void the_operation_of_others_is_kept_and_no_news(void **state)
+{
+    struct fixture *f = *state;
+    DS_AUTO(state) struct ds_state written = {0};
+    struct ds_error err = DS_ERROR_INIT;
+
+    agree(f);
+    ds_set_str(&f->theirs.operation_kind, "scale up");
+    ds_set_str(&f->theirs.operation_step, "moving groups");
+    ds_set_str(&f->theirs.operation_by, "host:43");
+    f->theirs.operation_since_ms = NOW;
+    write_theirs(f);
+    assert_int_equal(ds_keeper_sync(&f->keeper), DS_KEEPER_SAME);
+    save(f);
+    assert_ok(ds_state_load(&written, f->path, &err), &err);
+    assert_non_null(written.operation_kind);
+    assert_string_equal(written.operation_kind, "scale up");
+    assert_string_equal(written.operation_step, "moving groups");
+    assert_string_equal(written.operation_by, "host:43");
+    assert_int_equal(written.operation_since_ms, NOW);
+}
+
+static void an_operation_that_has_ended_does_not_come_back(void **state)
+{
+    struct fixture *f = *state;
+    DS_AUTO(state) struct ds_state written = {0};
+    struct ds_error err = DS_ERROR_INIT;
+
+    ds_set_str(&f->keeper.state.operation_kind, "scale up");
+    ds_set_str(&f->keeper.state.operation_by, "host:43");
+    agree(f);
+    write_theirs(f);
+    assert_int_equal(ds_keeper_sync(&f->keeper), DS_KEEPER_SAME);
+    save(f);
+    assert_ok(ds_state_load(&written, f->path, &err), &err);
+    assert_null(written.operation_kind);
+    assert_null(written.operation_by);
+}
+
 static void a_lost_file_is_noticed_once(void **state)
 {
     struct fixture *f = *state;
@@ -586,6 +626,8 @@ int main(void)
         WITH_FILES(an_undrained_server_keeps_its_health),
         WITH_FILES(servers_come_and_go),
         WITH_FILES(the_same_again_is_no_news),
+        WITH_FILES(the_operation_of_others_is_kept_and_no_news),
+        WITH_FILES(an_operation_that_has_ended_does_not_come_back),
         WITH_FILES(a_lost_file_is_noticed_once),
         WITH_FILES(a_bad_file_is_set_aside),
         WITH_FILES(a_thing_that_cannot_be_read_is_set_aside),
