@@ -84,8 +84,7 @@ void ds_groupkey_identity(const struct ds_groupkey *group, struct ds_buf *out)
     }
 }
 
-/* Takes "name 0xFF value" from *at and moves it to the next one, or to NULL. */
-static bool next_label(const char **at, const char *end, struct ds_label *label)
+bool ds_identity_next(const char **at, const char *end, struct ds_label *label)
 {
     const char *value = memchr(*at, BETWEEN, (size_t)(end - *at));
     const char *next;
@@ -141,7 +140,7 @@ int ds_groupkey_from_identity(struct ds_groupkey *group, const char *identity, s
     at = group->decoded.data;
     end = at + len;
     while (at) {
-        if (!next_label(&at, end, &label))
+        if (!ds_identity_next(&at, end, &label))
             return ds_groupkey_refuse(group, err, "no labels of a group:", identity, len,
                                       "");
         if (take_label(group, &label, &before, err) < 0)

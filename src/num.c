@@ -155,3 +155,167 @@ void ds_duration_format_short(int64_t ms, char out[DS_DURATION_TEXT_MAX])
     }
     memcpy(out, "0s", sizeof "0s");
 }
+
+/* Digits with a point among them as *n * 10^*scale; what does not fit into *n is cut. */
+static bool scan_decimal(const char **at, const char *end, uint64_t *n, int *scale)
+{
+    bool point = false, any = false;
+
+    for (; *at < end && (is_digit(**at) || (**at == '.' && !point)); (*at)++) {
+        bool fits = *n <= (UINT64_MAX - 9) / 10;
+
+        if (**at == '.') {
+            point = true;
+            continue;
+        }
+        any = true;
+        if (fits)
+            *n = *n * 10 + (uint64_t)(**at - '0');
+        *scale += !fits - point;
+    }
+    return any;
+}
+
+/* "e+09" or nothing, up to the end, added to *scale. */
+static bool scan_exponent(const char *at, const char *end, int *scale)
+{
+    int exponent = 0;
+    bool negative;
+
+    if (at == end)
+        return true;
+    if (*at++ != 'e' || at == end)
+        return false;
+    negative = *at == '-';
+    at += *at == '-' || *at == '+';
+    if (at == end || end - at > 4)
+        return false;
+    for (; at < end; at++) {
+        if (!is_digit(*at))
+            return false;
+        exponent = exponent * 10 + (*at - '0');
+    }
+    *scale += negative ? -exponent : exponent;
+    return true;
+}
+
+bool ds_seconds_parse(const char *s, size_t len, int64_t *us)
+{
+    const char *at = s, *end = s + len;
+    bool negative = len && *s == '-', up = false;
+    int scale = 6; /* from seconds to microseconds */
+    uint64_t n = 0;
+
+    at += negative;
+    if (len > 1000 || !scan_decimal(&at, end, &n, &scale) ||
+        !scan_exponent(at, end, &scale))
+        return false;
+    for (; scale < 0 && (n || up); scale++) {
+        up = n % 10 >= 5;
+        n /= 10;
+    }
+    n += up;
+    for (; scale > 0 && n; scale--) {
+        if (n > INT64_MAX / 10)
+            return false;
+        n *= 10;
+    }
+    if (n > INT64_MAX)
+        return false;
+    *us = negative ? -(int64_t)n : (int64_t)n;
+    return true;
+}
+
+/* Reads digits where the pattern has '0', and what else it has as it stands. */
+static bool scan_pattern(const char **at, const char *end, const char *pattern, int *out)
+{
+    int field = 0;
+
+    for (bool within = false; *pattern; pattern++, (*at)++) {
+        if (*at == end)
+            return false;
+        if (*pattern != '0') {
+            if (**at != *pattern)
+                return false;
+            field += within;
+            within = false;
+            continue;
+        }
+        if (!is_digit(**at))
+            return false;
+        out[field] = (within ? out[field] * 10 : 0) + (**at - '0');
+        within = true;
+    }
+    return true;
+}
+
+/* Days since 1970-01-01; a year begins in March here, so that leap days end it. */
+static int64_t days_since_1970(int year, int month, int day)
+{
+    if (month <= 2) {
+        year--;
+        month += 12;
+    }
+    return 365 * (int64_t)year + year / 4 - year / 100 + year / 400 +
+           (153 * month - 457) / 5 + day - 719469;
+}
+
+static bool is_date(const int *field)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int year = field[0], month = field[1];
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    return year >= 1 && month >= 1 && month <= 12 && field[2] >= 1 &&
+           field[2] <= days[month - 1] + (month == 2 && leap) && field[3] <= 23 &&
+           field[4] <= 59 && field[5] <= 59;
+}
+
+/* ".123456789" or nothing. */
+static bool scan_fraction(const char **at, const char *end, int64_t *us)
+{
+    int64_t weight = 100000;
+
+    if (*at == end || **at != '.')
+        return true;
+    if (++*at == end || !is_digit(**at))
+        return false;
+    for (; *at < end && is_digit(**at); (*at)++, weight /= 10)
+        *us += (**at - '0') * weight;
+    return true;
+}
+
+/* "Z" or "+02:00", as seconds east of UTC. */
+static bool scan_zone(const char **at, const char *end, int *seconds)
+{
+    int field[2], sign = 1;
+
+    *seconds = 0;
+    if (*at < end && **at == 'Z') {
+        (*at)++;
+        return true;
+    }
+    if (*at == end || (**at != '+' && **at != '-'))
+        return false;
+    sign = **at == '-' ? -1 : 1;
+    (*at)++;
+    if (!scan_pattern(at, end, "00:00", field) || field[0] > 23 || field[1] > 59)
+        return false;
+    *seconds = sign * (field[0] * 3600 + field[1] * 60);
+    return true;
+}
+
+bool ds_time_parse(const char *s, size_t len, int64_t *us)
+{
+    const char *at = s, *end = s + len;
+    int64_t seconds, fraction = 0;
+    int field[6], zone;
+
+    if (!scan_pattern(&at, end, "0000-00-00T00:00:00", field) || !is_date(field) ||
+        !scan_fraction(&at, end, &fraction) || !scan_zone(&at, end, &zone) || at < end)
+        return false;
+    seconds = days_since_1970(field[0], field[1], field[2]) * 86400 + field[3] * 3600 +
+              field[4] * 60 + field[5] - zone;
+    *us = seconds * 1000000 + fraction;
+    return true;
+}

@@ -61,6 +61,11 @@ void ds_groupkey_identity(const struct ds_groupkey *group, struct ds_buf *out);
 int ds_groupkey_from_identity(struct ds_groupkey *group, const char *identity, size_t len,
                               struct ds_error *err) DS_NODISCARD;
 
+/* Walks the labels of an identity, in its order: *at begins at the first byte and is NULL
+   after the last label.  The label is borrowed.  False: it is no identity. */
+bool ds_identity_next(const char **at, const char *end, struct ds_label *label)
+    DS_NODISCARD;
+
 /* True for a label name that a URL can say. */
 bool ds_label_name_is_good(const char *name, size_t len);
 

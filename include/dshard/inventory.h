@@ -25,7 +25,9 @@ struct ds_inventory {
 
 void ds_inventory_init(struct ds_inventory *inventory, const char *address);
 void ds_inventory_release(struct ds_inventory *inventory);
-/* Takes the group over.  Call ds_inventory_sort() when all are in. */
+/* Takes the group over, and leaves *group_take empty.  Call ds_inventory_sort() when all
+   are in: of groups that look the same, which they do only where a server cannot show
+   their labels, the one that was pushed last stays, flagged DS_GROUP_GUESSED. */
 void ds_inventory_add(struct ds_inventory *inventory, struct ds_group *group_take);
 void ds_inventory_sort(struct ds_inventory *inventory);
 /* Borrowed; NULL: it has no such group. */

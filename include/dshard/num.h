@@ -32,4 +32,13 @@ void ds_duration_format(int64_t ms, char out[DS_DURATION_TEXT_MAX]);
 /* For people: "3s", "2m", "5h", "3d", rounded down, negative as "0s". */
 void ds_duration_format_short(int64_t ms, char out[DS_DURATION_TEXT_MAX]);
 
+/* Seconds as Go prints a float64 ("1.7953544304516907e+09", "0"), to the nearest whole
+   microsecond; reckoned in decimals, so that it depends on no locale.  False for anything
+   else, NaN and infinities included, and beyond 292,000 years. */
+bool ds_seconds_parse(const char *s, size_t len, int64_t *us) DS_NODISCARD;
+
+/* An RFC 3339 time ("2026-01-31T12:00:00.123456789+02:00") as Unix microseconds, rounded
+   down; false for anything else. */
+bool ds_time_parse(const char *s, size_t len, int64_t *us) DS_NODISCARD;
+
 #endif

@@ -167,6 +167,155 @@ static void what_is_written_reads_back(void **state)
     }
 }
 
+static void seconds_are_read_as_go_prints_them(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t us; /* -1: refused */
+    } rows[] = {
+        {"0", 0},
+        {"1", 1000000},
+        {"1.7953722386114395e+09", INT64_C(1795372238611440)},
+        {"1795372238.611439", INT64_C(1795372238611439)},
+        {"1.7953722386114394e+09", INT64_C(1795372238611439)},
+        {"1.5e+00", 1500000},
+        {"5e-07", 1},
+        {"4.9e-07", 0},
+        {"5e-324", 0},
+        {"9.2e+12", INT64_C(9200000000000000000)},
+        {"0.00000149999999999999999999999999999", 1},
+        {"100000000000000000000000e-20", 1000000000},
+        {"9.3e+12", -1},
+        {"1.7976931348623157e+308", -1},
+        {"", -1},
+        {"-", -1},
+        {".", -1},
+        {"e5", -1},
+        {"1e", -1},
+        {"1e+", -1},
+        {"1e99999", -1},
+        {"1E5", -1},
+        {"1.2.3", -1},
+        {" 1", -1},
+        {"1 ", -1},
+        {"+1", -1},
+        {"0x10", -1},
+        {"1,5", -1},
+        {"NaN", -1},
+        {"+Inf", -1},
+    };
+    int64_t us;
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        us = -1;
+        if (ds_seconds_parse(rows[i].text, strlen(rows[i].text), &us) !=
+            (rows[i].us >= 0))
+            fail_msg("'%s'", rows[i].text);
+        assert_int_equal(us, rows[i].us);
+    }
+    assert_true(ds_seconds_parse("-1.5e+00", 8, &us));
+    assert_int_equal(us, -1500000);
+}
+
+/* As Go prints a float: the fewest digits that read back as the same. */
+static void print_shortest(char out[40], double f)
+{
+    int digits = 10;
+
+    do
+        snprintf(out, 40, "%.*e", digits, f);
+    while (strtod(out, NULL) != f && ++digits);
+}
+
+static void floats_a_microsecond_apart_are_told_apart(void **state)
+{
+    struct random r = random_start(__func__);
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        double a = 1.1e9 + (double)(random_next(&r) >> 11) / 6e6, b = a;
+        char one[40], two[40];
+        int64_t one_us, two_us;
+
+        while (b - a < 1e-6)
+            b += 2.4e-7; /* at least half of what tells two floats apart */
+        print_shortest(one, a);
+        print_shortest(two, b);
+        assert_true(ds_seconds_parse(one, strlen(one), &one_us));
+        assert_true(ds_seconds_parse(two, strlen(two), &two_us));
+        if (one_us >= two_us)
+            fail_msg("%s and %s", one, two);
+    }
+}
+
+static void times_are_read_with_any_zone(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t us;
+    } rows[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"2026-11-22T18:30:38.611439323Z", INT64_C(1795372238611439)},
+        {"2026-11-22T20:30:38.611439999+02:00", INT64_C(1795372238611439)},
+        {"2026-11-22T13:00:38.6-05:30", INT64_C(1795372238600000)},
+        {"2024-02-29T23:59:59Z", INT64_C(1709251199000000)},
+        {"2000-03-01T00:00:00+00:00", INT64_C(951868800000000)},
+        {"0001-01-01T00:00:00Z", INT64_C(-62135596800000000)},
+        {"1969-12-31T23:59:59.999999Z", -1},
+        {"9999-12-31T23:59:59.999999999Z", INT64_C(253402300799999999)},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        int64_t us = 77;
+
+        if (!ds_time_parse(rows[i].text, strlen(rows[i].text), &us))
+            fail_msg("%s", rows[i].text);
+        assert_int_equal(us, rows[i].us);
+    }
+}
+
+static void what_is_no_time_is_refused(void **state)
+{
+    static const char *const rows[] = {
+        "",
+        "2026",
+        "2026-11-22",
+        "2026-11-22T18:30:38",
+        "2026-11-22T18:30Z",
+        "2026-11-22 18:30:38Z",
+        "2026-11-22t18:30:38z",
+        "2026-11-22T18:30:38.Z",
+        "2026-11-22T18:30:38,5Z",
+        "2026-11-22T18:30:38.5",
+        "2026-11-22T18:30:38+0200",
+        "2026-11-22T18:30:38+24:00",
+        "2026-11-22T18:30:38-00:60",
+        "2026-11-22T18:30:38+02:00x",
+        "2026-11-22T18:30:38Zx",
+        "2026-00-22T18:30:38Z",
+        "2026-13-22T18:30:38Z",
+        "2026-11-00T18:30:38Z",
+        "2026-11-31T18:30:38Z",
+        "2026-02-29T18:30:38Z",
+        "1900-02-29T18:30:38Z",
+        "2026-11-22T24:30:38Z",
+        "2026-11-22T18:60:38Z",
+        "2026-11-22T18:30:60Z",
+        "0000-11-22T18:30:38Z",
+        "-026-11-22T18:30:38Z",
+        "02026-11-22T18:30:38Z",
+    };
+    int64_t us;
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        if (ds_time_parse(rows[i], strlen(rows[i]), &us))
+            fail_msg("'%s' is a time", rows[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +325,10 @@ int main(void)
         cmocka_unit_test(durations_are_read),
         cmocka_unit_test(durations_are_written),
         cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(seconds_are_read_as_go_prints_them),
+        cmocka_unit_test(floats_a_microsecond_apart_are_told_apart),
+        cmocka_unit_test(times_are_read_with_any_zone),
+        cmocka_unit_test(what_is_no_time_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
