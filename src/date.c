@@ -36,22 +36,37 @@ static int find_name(const char *names, const char *name)
     return -1;
 }
 
-/* Unix seconds; -1: there is no such moment.  A leap second is the next minute's first;
-   timegm() would also take the 31st of February, for a day in March. */
+static bool is_day(const struct tm *tm)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int year = tm->tm_year + 1900;
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    return tm->tm_mon >= 0 && tm->tm_mon < 12 && tm->tm_mday >= 1 &&
+           tm->tm_mday <= days[tm->tm_mon] + (tm->tm_mon == 1 && leap);
+}
+
+/* Days since 1970-01-01.  The year is reckoned from March on, so that a leap day ends it:
+   a server's list has tens of thousands of times, and timegm() is slow. */
+static int64_t to_days(const struct tm *tm)
+{
+    bool early = tm->tm_mon < 2;
+    int64_t year = tm->tm_year + 1900 - early, month = tm->tm_mon + 1 + (early ? 12 : 0);
+
+    return 365 * year + year / 4 - year / 100 + year / 400 + (153 * month - 457) / 5 +
+           tm->tm_mday - 719469;
+}
+
+/* Unix seconds; -1: there is no such moment.  A leap second is the next minute's first.
+ */
 static int64_t to_unix(const struct tm *tm, bool check_weekday)
 {
-    struct tm day = {
-        .tm_year = tm->tm_year, .tm_mon = tm->tm_mon, .tm_mday = tm->tm_mday};
-    struct tm copy = *tm;
-    time_t midnight = timegm(&day);
+    int64_t days = to_days(tm);
 
     if (tm->tm_year < 70 || tm->tm_hour > 23 || tm->tm_min > 59 || tm->tm_sec > 60 ||
-        midnight < 0)
+        !is_day(tm) || (check_weekday && (days + 4) % 7 != tm->tm_wday))
         return -1;
-    if (day.tm_mon != tm->tm_mon || day.tm_mday != tm->tm_mday ||
-        (check_weekday && day.tm_wday != tm->tm_wday))
-        return -1;
-    return timegm(&copy);
+    return ((days * 24 + tm->tm_hour) * 60 + tm->tm_min) * 60 + tm->tm_sec;
 }
 
 int64_t ds_date_parse_http(const char *text)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One group from its JSON text.  See group.h. */
 #include "dshard/buf.h"
+#include "dshard/date.h"
 #include "dshard/num.h"
 #include "dshard/utf8.h"
 #include "group_impl.h"
@@ -131,14 +132,13 @@ static int fail_member(const struct reading *reading, const struct member *membe
 static int read_stamp(const struct reading *reading, const struct member *member,
                       int64_t *us)
 {
+    struct ds_json_text stamp = member->stamp;
+
     *us = 0;
-    if (!member->stamp.at)
-        return 0;
-    if (!ds_time_parse(member->stamp.at, member->stamp.len, us))
-        return fail_member(reading, member, "has a bad time stamp");
-    if (*us < 0) /* the year 1 is how Go says never */
-        *us = 0;
-    return 0;
+    if (!stamp.at || (stamp.len > 5 && memcmp(stamp.at, "0001-", 5) == 0))
+        return 0; /* the year 1 is how Go says never */
+    *us = ds_date_parse_rfc3339(stamp.at, stamp.len);
+    return *us < 0 ? fail_member(reading, member, "has a bad time stamp") : 0;
 }
 
 /* Its value is what plans rest on, and only the server itself ever writes it. */

@@ -37,8 +37,4 @@ void ds_duration_format_short(int64_t ms, char out[DS_DURATION_TEXT_MAX]);
    else, NaN and infinities included, and beyond 292,000 years. */
 bool ds_seconds_parse(const char *s, size_t len, int64_t *us) DS_NODISCARD;
 
-/* An RFC 3339 time ("2026-01-31T12:00:00.123456789+02:00") as Unix microseconds, rounded
-   down; false for anything else. */
-bool ds_time_parse(const char *s, size_t len, int64_t *us) DS_NODISCARD;
-
 #endif

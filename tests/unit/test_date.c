@@ -4,6 +4,7 @@
 #include "dshard/date.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 struct row {
     const char *text;
@@ -124,6 +125,23 @@ static void what_is_no_time_of_go_is_none(void **state)
     }
 }
 
+static void every_day_until_2400_is_what_the_c_library_says(void **state)
+{
+    (void)state;
+    for (int64_t day = 0; day < 430 * 366; day++) {
+        time_t seconds = (time_t)(day * 86400 + day % 86400);
+        char http[64], go[64];
+        struct tm tm;
+
+        assert_non_null(gmtime_r(&seconds, &tm));
+        assert_true(strftime(http, sizeof http, "%a, %d %b %Y %H:%M:%S GMT", &tm) > 0);
+        assert_true(strftime(go, sizeof go, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0);
+        assert_int_equal(ds_date_parse_http(http), (int64_t)seconds * 1000);
+        assert_int_equal(ds_date_parse_rfc3339(go, strlen(go)),
+                         (int64_t)seconds * 1000000);
+    }
+}
+
 static void no_byte_behind_the_text_is_looked_at(void **state)
 {
     static const char text[] = "2026-11-22T18:35:55.5Z";
@@ -146,6 +164,7 @@ int main(void)
         cmocka_unit_test(what_is_no_date_header_is_none),
         cmocka_unit_test(a_time_of_go_is_read),
         cmocka_unit_test(what_is_no_time_of_go_is_none),
+        cmocka_unit_test(every_day_until_2400_is_what_the_c_library_says),
         cmocka_unit_test(no_byte_behind_the_text_is_looked_at),
     };
 
