@@ -15,14 +15,36 @@
  *  2. Else push times count, each corrected by its server's skew.  The spans that the
  *     skews leave must be more than DS_PLAN_TIE_MS apart; otherwise it is a tie, and all
  *     stay until the next push, or until DS_PLAN_TIE_LASTS_MS after the later one: then
- *     the copy on the server with the (bytewise) lower name goes.
- *  A push time in its server's future is not trusted: it never wins by 1 or 2.
- *  Copies on servers that `yield` lose against any other.  A group that no push ever
- *  worked for (a phantom) loses against any other, and its copy is just dropped.
+ *     the owner's copy stays, because that is where the later pushes go, and where it has
+ *     none, the copy on the server with the (bytewise) highest name.  No clock of an
+ *     observer has a say in this.
+ *  A push time in its server's future (its clock was set back) is not trusted: it never
+ *  wins by 1 or 2, and ties with every other.
+ *  Copies on servers that `yield` lose against any other; but what came to the owner
+ * after the last change of the ring is no old data and does not yield.  A group that no
+ * push ever worked for (a phantom) loses against any other, and its copy is just dropped.
  *
- * Families are compared in the same way one by one: what the older copy has and the
- * newer one lacks, or has older, is POSTed to it before the older copy goes.  A family
- * that a PUT had dropped may so reappear until the next PUT; a lost one would not.
+ * Which one stays: in dedupe mode, without a ring, and where the owner has none, the
+ * newest.  In move mode the copy at the owner stays in any case, as pushes may come in
+ * there at any moment; when another is newer, it gives what it has that is newer.
+ *
+ * Families are compared in the same way one by one: what a copy that goes has and the one
+ * that stays lacks, or has older, is POSTed to it first; of several copies only the one
+ * that has it newest gives it.  So the moves of one group may be carried out in any order
+ * and each may fail, and nothing is lost.  In a tie of families what stays counts.  A
+ * family that a PUT had dropped may so reappear until the next PUT; a lost one would not.
+ *
+ * When: a copy counts as pushed at the moment of copying, and would beat a push that came
+ * late to the former owner.  So nothing is copied before ring_changed_ms + grace_ms, and
+ * no copy deleted but one beside a newer one at the owner, which lacks nothing: there a
+ * late push would only bring the copy back.  Even so that waits for half of the grace,
+ * because between the last look at a copy and its DELETE a push can be lost.  A group
+ * whose owner was not reached waits: the owner may have a newer one, and what were POSTed
+ * now would beat that later.
+ *
+ * What no rule here can know: that a server which is away has a newer copy of what is
+ * moved meanwhile (it loses when it comes back), and that a clock was set forward (its
+ * pushes before that look older than they are until the owner's next one).
  */
 #ifndef DSHARD_PLAN_H
 #define DSHARD_PLAN_H
@@ -49,7 +71,7 @@ struct ds_plan_server {
 struct ds_plan_config {
     enum ds_plan_mode mode;
     int64_t now_ms;              /* our clock */
-    int64_t ring_changed_ms;     /* our clock; 0: never */
+    int64_t ring_changed_ms;     /* our clock; 0: not known, and rule 1 is out */
     int64_t grace_ms;            /* until pushes follow a changed ring everywhere */
     int64_t patience_ms;         /* copy what has not been pushed for so long */
     int64_t leave_older_than_ms; /* do not copy what is older; 0: copy all */
@@ -73,13 +95,15 @@ struct ds_plan {
     size_t n_groups;    /* identities */
     size_t n_misplaced; /* of them: no copy at the owner, or copies elsewhere, too */
     size_t n_copies;    /* one too many, summed over groups */
-    size_t
-        n_waiting; /* misplaced or doubled groups that wait: for patience, grace, a tie */
-    size_t n_left; /* misplaced ones older than leave_older_than_ms */
-    size_t n_ownerless; /* whose owner was not reached: they wait, too */
-    size_t n_stuck;     /* that no URL can name: never moved */
-    int64_t due_ms;     /* when the first of those that wait is due by time alone, our
-                           clock; INT64_MAX: none */
+    size_t n_waiting;   /* misplaced or doubled groups of which some copy waits: for
+                           patience, grace, a tie, a server to join, an owner.  In dedupe
+                           mode only doubled ones */
+    size_t n_left;      /* misplaced ones older than leave_older_than_ms */
+    size_t n_ownerless; /* whose owner was not reached */
+    size_t n_stuck;     /* misplaced or doubled, and no URL can name them: never moved */
+    int64_t due_ms;     /* when the first of those that wait has to be looked at again
+                           because of the time alone, our clock, > now_ms; INT64_MAX:
+                           none */
 };
 
 /* Servers are sorted by address (inventory->address), names unique. */
