@@ -39,9 +39,10 @@ json_t *ds_payload_load(const char *json, size_t len, struct ds_error *err)
         return group;
     if (!group && json_error_code(&why) == json_error_null_byte_in_key)
         ds_fail(err, DS_E_FAILED, "a family has a NUL byte in its name");
+    else if (group)
+        ds_fail(err, DS_E_FORMAT, "a group is no JSON object");
     else
-        ds_fail(err, DS_E_FORMAT, "a group is no JSON object: %s",
-                group ? "of another type" : why.text);
+        ds_fail(err, DS_E_FORMAT, "a group is no JSON from byte %d on", why.position);
     json_decref(group);
     return NULL;
 }

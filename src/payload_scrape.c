@@ -23,6 +23,13 @@ enum {
     VALUE = 1,
 };
 
+/* More than a body of DS_PAYLOAD_MAX bytes has, unless it was made to fill memory. */
+enum {
+    FAMILIES_MAX = 1000 * 1000,
+    SERIES_MAX = 5 * 1000 * 1000,
+    LABELS_MAX = 100 * 1000
+};
+
 struct ds_scrape {
     struct ds_scrape_family *families; /* sorted by name */
     struct ds_scrape_series *series;
@@ -76,6 +83,8 @@ static bool read_label(struct ds_piece rest, struct ds_pairs *pairs)
     struct ds_pair pair = {"", "", 0, 0};
     struct ds_field field = {0};
 
+    if (pairs->n == LABELS_MAX)
+        return false;
     while (rest.len) {
         if (!ds_field_take(&rest, &field))
             return false;
@@ -99,6 +108,8 @@ static bool read_metric(struct ds_scrape *scrape, struct ds_piece metric,
     struct ds_field field = {0};
     size_t start = scrape->text.len;
 
+    if (scrape->n_series == SERIES_MAX)
+        return false;
     pairs->n = 0;
     for (struct ds_piece rest = metric; rest.len;) {
         if (!ds_field_take(&rest, &field))
@@ -141,6 +152,8 @@ static bool read_family(struct ds_scrape *scrape, struct ds_piece message,
     struct ds_field field = {0};
     size_t start = scrape->text.len;
 
+    if (scrape->n_families == FAMILIES_MAX)
+        return false;
     for (struct ds_piece rest = message; rest.len;) {
         if (!ds_field_take(&rest, &field))
             return false;
@@ -180,22 +193,24 @@ static int compare_series(const void *a, const void *b)
 /* In the order in which they were read: gives every piece its place in the text. */
 static void place_pieces(struct ds_scrape *scrape)
 {
-    struct ds_scrape_series *series = scrape->series;
     const char *at = scrape->text.data;
+    size_t n = 0;
 
     for (size_t i = 0; i < scrape->n_families; i++) {
         struct ds_scrape_family *family = &scrape->families[i];
-        struct ds_scrape_series *first = series;
+        size_t first = n;
 
         family->rest.data = at;
         at += family->rest.len;
-        for (; series < first + family->n; series++) {
-            series->key.data = at;
-            at += series->key.len;
+        for (n += family->n; first < n; first++) {
+            scrape->series[first].key.data = at;
+            at += scrape->series[first].key.len;
         }
-        if (family->n)
-            qsort(first, family->n, sizeof *first, compare_series);
-        family->series = first;
+        if (!family->n)
+            continue;
+        family->series = &scrape->series[n - family->n];
+        qsort(&scrape->series[n - family->n], family->n, sizeof *scrape->series,
+              compare_series);
     }
 }
 
@@ -239,8 +254,9 @@ struct ds_scrape *ds_scrape_new(const char *data, size_t len, struct ds_error *e
             !ds_piece_take(&rest, message_len, &message) ||
             !read_family(scrape, message, &pairs)) {
             ds_fail(err, DS_E_FORMAT,
-                    "the scrape is cut, or no delimited protobuf: byte %zu of %zu", at,
-                    len);
+                    "the scrape is cut, no delimited protobuf, or has absurdly much:"
+                    " byte %zu of %zu",
+                    at, len);
             return NULL;
         }
     }

@@ -89,6 +89,10 @@ static void families_of_the_group_are_cut_out_of_the_scrape(void **state)
         struct bytes body;
     } rows[] = {
         {"no family", BYTES(SCRAPE), GROUP(""), BYTES("")},
+        {"others in the scrape have no series",
+         BYTES("\x03\n\x01"
+               "a" PUSH_TIMES "\x03\n\x01z"),
+         GROUP(""), BYTES("")},
         {"one of two series", BYTES(SCRAPE), GROUP(M),
          BYTES("*\n\x01m\x18\x01\"#" METRIC_A)},
         {"families in any order", BYTES(FAMILY_M PUSH_TIMES), GROUP(M),
@@ -189,8 +193,8 @@ static void what_cannot_be_copied_is_refused(void **state)
          "family \"m\" has the same series twice: no Pushgateway takes that"},
         {BYTES(SCRAPE), GROUP(",\"m\":" GAUGE(SERIES("1") "," SERIES("2"))), DS_E_FAILED,
          "family \"m\" has the same series twice: no Pushgateway takes that"},
-        {BYTES(SCRAPE), "", DS_E_FORMAT, NULL},
-        {BYTES(SCRAPE), "[]", DS_E_FORMAT, "a group is no JSON object: of another type"},
+        {BYTES(SCRAPE), "", DS_E_FORMAT, "a group is no JSON from byte 0 on"},
+        {BYTES(SCRAPE), "[]", DS_E_FORMAT, "a group is no JSON object"},
         {BYTES(SCRAPE), "{\"labels\":{\"job\":\"a\"}", DS_E_FORMAT, NULL},
         {BYTES(SCRAPE), "{}", DS_E_FORMAT, "a group has no push_time_seconds"},
         {BYTES(SCRAPE), "{\"push_time_seconds\":1}", DS_E_FORMAT,
@@ -289,6 +293,32 @@ static void a_scrape_that_is_cut_is_noticed_anywhere(void **state)
     assert_int_equal(n_ends, DS_COUNT(ends));
 }
 
+/* A few bytes each, which an index would need many times over. */
+static void a_scrape_made_to_fill_memory_is_refused(void **state)
+{
+    static const struct {
+        const char *head, *unit; /* what comes first, what is repeated */
+        size_t n;
+    } rows[] = {
+        {"", "\x00", 1000001},                            /* families */
+        {"\x82\xAD\xE2\x04", "\"\x00", 5000001},          /* metrics of one */
+        {"\xC6\x9A\x0C\"\xC2\x9A\x0C", "\n\x00", 100001}, /* labels of one */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        DS_AUTO(buf) struct ds_buf scrape = DS_BUF_INIT(PB_MAX);
+        struct ds_error err = DS_ERROR_INIT;
+
+        ds_buf_adds(&scrape, rows[i].head);
+        for (size_t j = 0; j < rows[i].n; j++)
+            ds_buf_add(&scrape, rows[i].unit, i ? 2 : 1);
+        assert_null(ds_scrape_new(scrape.data, scrape.len, &err));
+        assert_int_equal(err.code, DS_E_FORMAT);
+        assert_non_null(strstr(err.text, "absurdly much"));
+    }
+}
+
 static void label_values_with_any_bytes_are_found(void **state)
 {
     static const struct bytes values[] = {BYTES(""), BYTES("\0"), BYTES("\0\0"),
@@ -366,6 +396,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_copied_is_refused),
         cmocka_unit_test(what_is_no_scrape_is_refused),
         cmocka_unit_test(a_scrape_that_is_cut_is_noticed_anywhere),
+        cmocka_unit_test(a_scrape_made_to_fill_memory_is_refused),
         cmocka_unit_test(label_values_with_any_bytes_are_found),
         cmocka_unit_test(only_some_families_can_be_asked_for),
         cmocka_unit_test(a_failure_time_of_another_type_is_no_hindrance),
