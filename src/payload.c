@@ -28,6 +28,9 @@ static int fail_moment(struct ds_error *err, const char *name)
     DS_AUTO(buf) struct ds_buf quoted = DS_BUF_INIT(DS_PAYLOAD_MAX);
 
     ds_buf_add_quoted(&quoted, name, strlen(name));
+    if (strstr(name, REPLACED)) /* no other time would be a better one */
+        return ds_fail(err, DS_E_FAILED,
+                       "family %s cannot be copied: its name is not UTF-8", quoted.data);
     return ds_fail(err, DS_E_TEMP,
                    "the group changed between list and scrape (family %s)", quoted.data);
 }

@@ -33,12 +33,16 @@ void ds_auto_keys(struct ds_payload_keys *keys)
 json_t *ds_payload_load(const char *json, size_t len, struct ds_error *err)
 {
     json_error_t why;
-    json_t *group = json_loadb(json, len, JSON_ALLOW_NUL, &why);
+    json_t *group = json_loadb(json, len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &why);
 
     if (json_is_object(group))
         return group;
     if (!group && json_error_code(&why) == json_error_null_byte_in_key)
         ds_fail(err, DS_E_FAILED, "a family has a NUL byte in its name");
+    else if (!group && json_error_code(&why) == json_error_duplicate_key)
+        ds_fail(err, DS_E_FAILED,
+                "two families have names that are not UTF-8, which the"
+                " list does not tell apart");
     else if (group)
         ds_fail(err, DS_E_FORMAT, "a group is no JSON object");
     else

@@ -24,11 +24,12 @@
 #define SERIES(value)                                                                    \
     "{\"labels\":{\"job\":\"a\",\"instance\":\"\"},\"value\":\"" value "\"}"
 #define GAUGE(metrics) "{\"type\":\"GAUGE\",\"metrics\":[" metrics "]}"
-#define GROUP(families)                                                                  \
-    "{\"labels\":{\"job\":\"a\"},\"last_push_successful\":true,"                         \
+#define TIMES                                                                            \
     "\"push_time_seconds\":" GAUGE(                                                      \
         SERIES("1.5")) ","                                                               \
-                       "\"push_failure_time_seconds\":" GAUGE(SERIES("0")) families "}"
+                       "\"push_failure_time_seconds\":" GAUGE(SERIES("0"))
+#define GROUP(families)                                                                  \
+    "{\"labels\":{\"job\":\"a\"},\"last_push_successful\":true," TIMES families "}"
 #define M ",\"m\":" GAUGE(SERIES("1"))
 
 struct bytes {
@@ -138,13 +139,17 @@ static void families_of_the_group_are_cut_out_of_the_scrape(void **state)
          BYTES("")},
         {"a family called last_push_successful",
          BYTES(PUSH_TIMES "=\n\x14last_push_successful\x18\x01\"#" METRIC_A),
-         GROUP(",\"last_push_successful\":" GAUGE(SERIES("1"))),
+         "{" TIMES ",\"last_push_successful\":" GAUGE(SERIES("1")) "}",
          BYTES("=\n\x14last_push_successful\x18\x01\"#" METRIC_A)},
         {"a family called labels", BYTES(PUSH_TIMES "/\n\x06labels\x18\x01\"#" METRIC_A),
-         GROUP(",\"labels\":" GAUGE(SERIES("1"))),
+         "{" TIMES ",\"labels\":" GAUGE(SERIES("1")) "}",
          BYTES("/\n\x06labels\x18\x01\"#" METRIC_A)},
+        {"a name that has U+FFFD itself",
+         BYTES(PUSH_TIMES "-\n\x04m\xEF\xBF\xBD\x18\x01\"#" METRIC_A),
+         GROUP(",\"m\xEF\xBF\xBD\":" GAUGE(SERIES("1"))),
+         BYTES("-\n\x04m\xEF\xBF\xBD\x18\x01\"#" METRIC_A)},
         {"a label called metrics", BYTES(SCRAPE),
-         GROUP(",\"labels\":{\"job\":\"a\",\"metrics\":\"x\"}"), BYTES("")},
+         "{" TIMES ",\"labels\":{\"job\":\"a\",\"metrics\":\"x\"}}", BYTES("")},
         {"a scrape without push_failure_time_seconds, when the list has none",
          BYTES(PUSH_TIME FAMILY_M), "{\"push_time_seconds\":" GAUGE(SERIES("1.5")) M "}",
          BYTES("*\n\x01m\x18\x01\"#" METRIC_A)},
@@ -211,6 +216,12 @@ static void what_cannot_be_copied_is_refused(void **state)
          DS_E_FORMAT, "a metric of the group has a label that is no string"},
         {BYTES(SCRAPE), GROUP(",\"m\\u0000\":" GAUGE(SERIES("1"))), DS_E_FAILED,
          "a family has a NUL byte in its name"},
+        {BYTES(SCRAPE), GROUP(M M), DS_E_FAILED,
+         "two families have names that are not UTF-8, which the list does not tell"
+         " apart"},
+        {BYTES(PUSH_TIMES "+\n\x02m\xFF\x18\x01\"#" METRIC_A),
+         GROUP(",\"m\xEF\xBF\xBD\":" GAUGE(SERIES("1"))), DS_E_FAILED,
+         "family \"m\xEF\xBF\xBD\" cannot be copied: its name is not UTF-8"},
     };
 
     (void)state;

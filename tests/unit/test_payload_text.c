@@ -54,10 +54,10 @@ static void classic_types_become_text(void **state)
          TYPE("gauge") "m{l=\"1\"} 1\nm{l=\"2\"} 2\n"},
         {GROUP("\":a_1:\":" FAMILY("GAUGE", VALUE("\"_A1\":\"x\"", "1"))),
          "# TYPE :a_1: gauge\n:a_1:{_A1=\"x\"} 1\n"},
-        {GROUP("\"labels\":" FAMILY(
+        {"{" TIME ",\"labels\":" FAMILY(
              "GAUGE",
              VALUE("", "1")) ",\"last_push_successful\":" FAMILY("GAUGE",
-                                                                 VALUE("", "1"))),
+                                                                 VALUE("", "1")) "}",
          "# TYPE labels gauge\nlabels 1\n"
          "# TYPE last_push_successful gauge\nlast_push_successful 1\n"},
         /* Values as they are given. */
