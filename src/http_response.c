@@ -6,7 +6,7 @@
 
 #include <strings.h>
 
-enum { HEADERS_MAX = 64 * 1024, WORDS_MAX = 200 };
+enum { HEADERS_MAX = 64 * 1024, WORDS_MAX = 400 };
 
 void ds_http_response_init(struct ds_http_response *response)
 {
@@ -60,13 +60,29 @@ int64_t ds_http_date_ms(const struct ds_http_response *response)
     return text ? ds_date_parse_http(text) : -1;
 }
 
+/* The first line, and what it announces: a line that ends in a colon says nothing yet. */
+static void add_words(const char *text, struct ds_buf *out)
+{
+    for (;;) {
+        size_t len = strcspn(text, "\r\n");
+
+        ds_buf_add(out, text, len < WORDS_MAX ? len : WORDS_MAX);
+        text += len;
+        text += strspn(text, "\r\n");
+        if (!len || out->data[out->len - 1] != ':' || !*text)
+            return;
+        ds_buf_addc(out, ' ');
+    }
+}
+
 int ds_http_fail_status(const struct ds_http_request *request,
                         const struct ds_http_response *response, struct ds_error *err)
 {
+    DS_AUTO(buf) struct ds_buf all = DS_BUF_INIT(4 * WORDS_MAX);
     char words[WORDS_MAX];
 
-    ds_utf8_clean(words, sizeof words, response->body.data,
-                  strcspn(response->body.data, "\r\n"));
+    add_words(response->body.data, &all);
+    ds_utf8_clean(words, sizeof words, all.data, all.len);
     return ds_fail(err, DS_E_PEER, "%s %s: %d%s%s",
                    request->method ? request->method : "GET", request->url,
                    response->status, words[0] ? ": " : "", words);

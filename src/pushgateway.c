@@ -1,56 +1,109 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see pushgateway.h */
-#include "dshard/pushgateway.h"
 #include "dshard/file.h"
-#include "dshard/http.h"
+#include "pushgateway_impl.h"
 
-#include <jansson.h>
+#include <stdlib.h>
 
-enum { PASSWORD_MAX = 4096 };
-static const size_t ANSWER_MAX = (size_t)512 * 1024 * 1024;
+enum { PASSWORD_MAX = 4096, ANSWER_MAX = 1024 * 1024 };
 
-static int count(const struct ds_http_response *response, size_t *n, struct ds_error *err)
+static int read_password(const char *path, char **out, struct ds_error *err)
 {
-    json_error_t json_err;
-    json_t *root =
-        json_loadb(response->body.data, response->body.len, JSON_ALLOW_NUL, &json_err);
-    const json_t *data = json_object_get(root, "data");
-    bool is_list = json_is_array(data);
+    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(PASSWORD_MAX);
 
-    *n = json_array_size(data);
-    json_decref(root);
-    if (!is_list)
-        return ds_fail(err, DS_E_FORMAT, "it has no list of groups");
+    if (ds_file_read(&text, path, err) < 0) {
+        err->code = DS_E_CONFIG;
+        return ds_wrap(err, "pushgateway.password_file");
+    }
+    *out = ds_xstrndup(text.data, strcspn(text.data, "\r\n"));
+    explicit_bzero(text.data, text.len);
     return 0;
 }
 
-int ds_pushgateway_count_groups(const struct ds_config *config, const char *address,
-                                int64_t timeout_ms, size_t *n, struct ds_error *err)
+struct ds_pushgateway *ds_pushgateway_new(const struct ds_config *config,
+                                          const char *address, int64_t timeout_ms,
+                                          struct ds_error *err)
 {
-    DS_AUTO(buf) struct ds_buf password = DS_BUF_INIT(PASSWORD_MAX);
-    DS_AUTO(http_response) struct ds_http_response response = {0};
-    DS_AUTO(str)
-    char *url = ds_xasprintf("%s://%s%s/api/v1/metrics", config->pushgateway.scheme,
-                             address, config->pushgateway.route_prefix);
-    struct ds_http_request request = {
+    DS_AUTO(pushgateway) struct ds_pushgateway *server = ds_xcalloc(1, sizeof *server);
+
+    if (config->pushgateway.password_file &&
+        read_password(config->pushgateway.password_file, &server->password, err) < 0)
+        return NULL;
+    memcpy(server->address, address, strnlen(address, sizeof server->address - 1));
+    server->base = ds_xasprintf("%s://%s%s", config->pushgateway.scheme, address,
+                                config->pushgateway.route_prefix);
+    ds_set_str(&server->username, config->pushgateway.username);
+    server->timeout_ms = timeout_ms;
+    server->loop = ds_http_loop_new();
+    return ds_steal(&server);
+}
+
+void ds_pushgateway_free(struct ds_pushgateway *server)
+{
+    if (!server)
+        return;
+    ds_http_loop_free(server->loop);
+    if (server->password)
+        explicit_bzero(server->password, strlen(server->password));
+    free(server->password);
+    free(server->username);
+    free(server->base);
+    free(server);
+}
+
+void ds_auto_pushgateway(struct ds_pushgateway **server)
+{
+    ds_pushgateway_free(*server);
+}
+
+const char *ds_pushgateway_address(const struct ds_pushgateway *server)
+{
+    return server->address;
+}
+
+char *ds_pushgateway_url(const struct ds_pushgateway *server, const char *path)
+{
+    return ds_xasprintf("%s%s", server->base, path);
+}
+
+struct ds_http_request ds_pushgateway_request(const struct ds_pushgateway *server,
+                                              const char *url)
+{
+    return (struct ds_http_request){
         .url = url,
-        .username = config->pushgateway.username,
-        .timeout_ms = timeout_ms,
+        .username = server->username,
+        .password = server->password,
+        .timeout_ms = server->timeout_ms,
         .body_max = ANSWER_MAX,
     };
+}
 
-    ds_http_response_init(&response);
-    if (config->pushgateway.password_file) {
-        if (ds_file_read(&password, config->pushgateway.password_file, err) < 0)
-            return ds_wrap(err, "pushgateway.password_file");
-        ds_buf_truncate(&password, strcspn(password.data, "\r\n"));
-        request.password = password.data;
-    }
-    if (ds_http_do(&request, &response, err) < 0)
+int ds_pushgateway_fail(const struct ds_http_response *response, struct ds_error *err)
+{
+    *err = response->err;
+    if (response->local)
+        err->code = DS_E_TEMP;
+    else if (response->body.over || response->headers.over)
+        err->code = DS_E_FORMAT;
+    return -1;
+}
+
+int ds_pushgateway_do(struct ds_pushgateway *server,
+                      const struct ds_http_request *request,
+                      struct ds_http_response *response, struct ds_error *err)
+{
+    if (ds_http_do_on(server->loop, request, response, err) < 0)
+        return ds_pushgateway_fail(response, err);
+    return 0;
+}
+
+int ds_pushgateway_get(struct ds_pushgateway *server,
+                       const struct ds_http_request *request,
+                       struct ds_http_response *response, struct ds_error *err)
+{
+    if (ds_pushgateway_do(server, request, response, err) < 0)
         return -1;
-    if (response.status != 200)
-        return ds_http_fail_status(&request, &response, err);
-    if (count(&response, n, err) < 0)
-        return ds_wrap(err, "%s", url);
+    if (response->status != 200)
+        return ds_http_fail_status(request, response, err);
     return 0;
 }

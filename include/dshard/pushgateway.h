@@ -4,7 +4,8 @@
  * one.  Every call waits for its answer, over one kept connection.
  *
  * Errors name method, URL and the server's words.  DS_E_NET: it cannot be reached or
- * broke off; DS_E_PEER: it answered with an error; DS_E_FORMAT: with nonsense.
+ * broke off; DS_E_PEER: it answered with an error (a redirect is one); DS_E_FORMAT: with
+ * nonsense, or too much of it; DS_E_TEMP: it was not asked, for want of descriptors here.
  * Source of the formats: Pushgateway 1.5.1, api/v1 and handler/push.go.
  */
 #ifndef DSHARD_PUSHGATEWAY_H
