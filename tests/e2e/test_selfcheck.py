@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from testenv import (ConfigFile, Process, RawHTTP, WaitTimeout, digest, free_port, murmur3,
-                     wait_until)
+                     protobuf as pb, wait_until)
 from testenv.process import find_reports
 
 
@@ -113,6 +113,25 @@ def test_a_pushgateway_without_persistence_forgets(env):
     gateway.kill9()
     gateway.start()
     assert gateway.groups() == []
+
+
+def test_a_pushgateway_gives_back_the_protobuf_that_was_pushed(env):
+    gateway = env.pushgateway()
+    labels = {"instance": "", "job": "a", "l": "1"}  # sorted: then the bytes are the same
+    metrics = {
+        "c": pb.counter(2 ** 60, exemplar=(1, {"id": "x"}), created=1700000000, labels=labels),
+        "n": pb.native([(0, 2), (3, 1)], [3, -1, 2], labels=labels),
+        "f": pb.native_float([(0, 1)], [1.5], labels=labels),
+        "g": pb.gauge(1, labels=labels, extra=pb.nested(200, b"new") + pb.signed(201, -1)),
+    }
+    kinds = {"c": pb.COUNTER, "n": pb.HISTOGRAM, "f": pb.HISTOGRAM, "g": pb.GAUGE}
+    body = pb.body(*(pb.family(n, kinds[n], [m], help=n) for n, m in metrics.items()))
+    assert gateway.request("PUT", "/metrics/job/a", body, pb.PUSH).status == 200
+    scrape = gateway.request("GET", "/metrics", headers=pb.SCRAPE).body
+    series, headers = pb.series(scrape), pb.headers(scrape)
+    for name, metric in metrics.items():
+        assert series[name, tuple(labels.items())] == metric
+        assert headers[name] == pb.family(name, kinds[name], [], help=name)
 
 
 def test_a_pushgateway_can_ask_for_a_password(env):
