@@ -161,7 +161,11 @@ static void plan_losers(struct ds_planner *p, const struct ds_plan_copy *kept,
     for (size_t i = 0; i < p->n_copies; i++) {
         struct ds_plan_copy *copy = &p->copies[i];
 
-        if (copy != kept && is_due(p, loser_due_ms(p, kept, copy, sure_ms)))
+        if (copy == kept)
+            continue;
+        if (copy->relies)
+            p->waits = true;
+        else if (is_due(p, loser_due_ms(p, kept, copy, sure_ms)))
             add_move(p, copy, kept->group, kept->server);
     }
 }

@@ -22,6 +22,8 @@ struct ds_plan_copy {
     const char *
         *families; /* those that the copy to keep is to get from this one; owned */
     size_t n_families, cap_families;
+    bool relies; /* a newer one of its families is to be given by another copy: it stays
+                    until that is done */
 };
 
 struct ds_planner {
@@ -81,7 +83,7 @@ int64_t ds_plan_tie_ends_ms(const struct ds_planner *p, const struct ds_plan_cop
 /* The copy that is to stay, by times alone; *sure_ms as of ds_plan_tie_ends_ms(), 0 when
    there is no tie.  Of phantoms alone: any. */
 struct ds_plan_copy *ds_plan_newest(const struct ds_planner *p, int64_t *sure_ms);
-/* Fills `families` of all copies: who gives what to the one that is kept. */
+/* Fills `families` and `relies` of all copies: who gives what to the one that is kept. */
 void ds_plan_give_families(struct ds_planner *p, const struct ds_plan_copy *kept);
 
 #endif

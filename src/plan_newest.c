@@ -191,8 +191,15 @@ static void give(struct ds_plan_copy *from, const char *name)
     from->families[from->n_families++] = name;
 }
 
-/* One copy gives it: the newest of those that are newer than what is kept.  A tie changes
-   nothing. */
+static bool is_better(const struct ds_plan_time *time, const struct ds_plan_time *best)
+{
+    int order = ds_plan_compare(time, best);
+
+    return order > 0 || (!order && best->future && !time->future);
+}
+
+/* One copy gives it: the newest of those that are newer than what is kept.  The others of
+   them rely on that.  A tie with what is kept changes nothing. */
 static struct ds_plan_copy *giver(struct ds_planner *p, const struct ds_plan_copy *kept,
                                   const char *name)
 {
@@ -203,30 +210,53 @@ static struct ds_plan_copy *giver(struct ds_planner *p, const struct ds_plan_cop
     if (is_there)
         at_kept = family_time(p, kept);
     for (size_t i = 0; i < p->n_copies; i++) {
-        struct ds_plan_copy *copy = &p->copies[i];
+        struct ds_plan_copy *copy = &p->copies[i], *other = best;
         struct ds_plan_time time;
-        int order;
 
         if (copy == kept || !has_family(copy, name))
             continue;
         time = family_time(p, copy);
         if (is_there && ds_plan_compare(&time, &at_kept) <= 0)
             continue;
-        order = best ? ds_plan_compare(&time, &at_best) : 1;
-        if (order > 0 || (!order && at_best.future && !time.future)) {
+        if (!best || is_better(&time, &at_best)) {
             best = copy;
             at_best = time;
+        } else {
+            other = copy;
         }
+        if (other)
+            other->relies = true;
     }
     return best;
+}
+
+/* In a circle (each has a family that the other has newer) somebody has to begin. */
+static void break_circle(struct ds_planner *p, const struct ds_plan_copy *kept)
+{
+    struct ds_plan_copy *first = NULL;
+
+    for (size_t i = 0; i < p->n_copies; i++) {
+        struct ds_plan_copy *copy = &p->copies[i];
+
+        if (copy == kept || !copy->n_families)
+            continue;
+        if (!copy->relies)
+            return;
+        if (!first)
+            first = copy;
+    }
+    if (first)
+        first->relies = false;
 }
 
 void ds_plan_give_families(struct ds_planner *p, const struct ds_plan_copy *kept)
 {
     const char *name;
 
-    for (size_t i = 0; i < p->n_copies; i++)
+    for (size_t i = 0; i < p->n_copies; i++) {
         p->copies[i].next_family = p->copies[i].n_families = 0;
+        p->copies[i].relies = false;
+    }
     while ((name = first_family(p))) {
         struct ds_plan_copy *from = giver(p, kept, name);
 
@@ -235,4 +265,5 @@ void ds_plan_give_families(struct ds_planner *p, const struct ds_plan_copy *kept
         for (size_t i = 0; i < p->n_copies; i++)
             p->copies[i].next_family += has_family(&p->copies[i], name);
     }
+    break_circle(p, kept);
 }

@@ -8,6 +8,9 @@
  *   kept NULL                 `to` lacks the group: PUT an exact copy there, then DELETE
  *   kept, families            POST these families to it, then DELETE
  *   kept, no families         DELETE
+ * A move is right while the copy that goes is unchanged and the ring is the same; the
+ * POST while no client has pushed to `kept` since it was read; the DELETE while `kept` is
+ * there and at least as new as it was.
  *
  * Which of several copies is the newest:
  *  1. The owner's, when it was pushed after the last change of the ring (and a grace) on
@@ -30,9 +33,10 @@
  *
  * Families are compared in the same way one by one: what a copy that goes has and the one
  * that stays lacks, or has older, is POSTed to it first; of several copies only the one
- * that has it newest gives it.  So the moves of one group may be carried out in any order
- * and each may fail, and nothing is lost.  In a tie of families what stays counts.  A
- * family that a PUT had dropped may so reappear until the next PUT; a lost one would not.
+ * that has it newest gives it, and the others stay until a later plan finds it given.  So
+ * the moves of a group may be made in any order and each may fail, and nothing is lost.
+ * In a tie of families what stays counts.  A family that a PUT had dropped may so
+ * reappear until the next PUT; a lost one would not.
  *
  * When: a copy counts as pushed at the moment of copying, and would beat a push that came
  * late to the former owner.  So nothing is copied before ring_changed_ms + grace_ms, and
@@ -96,8 +100,8 @@ struct ds_plan {
     size_t n_misplaced; /* of them: no copy at the owner, or copies elsewhere, too */
     size_t n_copies;    /* one too many, summed over groups */
     size_t n_waiting;   /* misplaced or doubled groups of which some copy waits: for
-                           patience, grace, a tie, a server to join, an owner.  In dedupe
-                           mode only doubled ones */
+                           patience, grace, a tie, another copy, a member, an owner.  In
+                           dedupe   mode only doubled ones */
     size_t n_left;      /* misplaced ones older than leave_older_than_ms */
     size_t n_ownerless; /* whose owner was not reached */
     size_t n_stuck;     /* misplaced or doubled, and no URL can name them: never moved */
