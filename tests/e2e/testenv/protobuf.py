@@ -4,10 +4,11 @@
     body = pb.body(pb.family("t", pb.COUNTER, [pb.counter(5, l="1")], help="made by hand"),
                    pb.family("n", pb.HISTOGRAM, [pb.native([(0, 2)], [3, -1], l="1")]))
     server.request("PUT", "/metrics/job/a", body, pb.PUSH)
-    series(server.request("GET", "/metrics", headers=pb.SCRAPE).body)
+    pb.series(server.request("GET", "/metrics", headers=pb.SCRAPE).body)
     # {("t", (("instance", ""), ("job", "a"), ("l", "1"))): the bytes of its Metric, ...}
 
-Labels are keyword arguments; those whose names are no identifiers go into `labels`.
+Fields are in the order of their numbers, as the server writes them.  Labels are keyword
+arguments; those whose names are no identifiers go into `labels`.
 The schema is io.prometheus.client (client_model's metrics.proto).
 """
 
@@ -111,7 +112,7 @@ def native(spans, deltas, schema=3, zero_count=1, total=1.5, more=b"", **labels)
 
 def native_float(spans, counts, schema=3, zero_count=0.5, total=1.5, **labels):
     """The same with counts that are no integers: floats in place of deltas."""
-    out = double(4, sum(counts) + zero_count) + double(2, total)
+    out = double(2, total) + double(4, sum(counts) + zero_count)
     out += signed(5, schema) + double(6, 1e-128) + double(8, zero_count)
     for offset, length in spans:
         out += nested(12, signed(1, offset) + integer(2, length))
