@@ -166,6 +166,8 @@ static int take_failed(struct reading *reading, const struct member *member)
     if (reading->failed)
         return fail_member(reading, member, "stands twice");
     reading->failed = true;
+    if (member->n_series > 1)
+        group->flags |= DS_GROUP_GUARDED;
     if (!member->value.at ||
         !ds_seconds_parse(member->value.at, member->value.len, &group->failed_us) ||
         group->failed_us < 0)

@@ -4,9 +4,10 @@
  *
  * A pass reads what every server holds, plans (plan.h) and carries out what is due:
  *  1. A copy is exact but for push_time_seconds.
- *  2. First the owner gets it, then it is deleted where it lay.  Whether our PUT created
- *     the group tells whether a push slipped in between; then that is reported, and heals
- *     with the next push.
+ *  2. First the owner gets it, then it is deleted where it lay.  The PUT is one that only
+ *     creates (mover_guard.c), so that no push that comes in between is replaced.  Where
+ * a server does not check what is pushed, that is noticed only, and heals with the next
+ *     push.
  *  3. Before a batch of DELETEs both copies are read again: the one to go must be
  *     unchanged, the one to stay there.  Batches of at most 50, and of 250 ms.
  *  4. A refused PUT leaves a phantom: that is removed, and the group stays where it was.
@@ -89,6 +90,7 @@ struct ds_mover_report {
                             servers here */
     size_t n_deleted, n_merged, n_copied;
     size_t n_raced;  /* a push came in between: what that left open, the next pass does */
+    size_t n_done;   /* moves that have been dealt with, however it ended */
     size_t n_undone; /* moves that the budget, a stop or a server's failure left over */
     struct ds_mover_refusal *refusals;
     size_t n_refusals;

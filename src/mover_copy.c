@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mover_copy.c - groups, and families of groups, that are pushed to another server; see
+ * mover.h.
+ *
+ * One source after another: a snapshot of what is to go, then batches to one target each.
+ * The target is read before a batch, so that nothing is pushed over what is there; what
+ * comes after the batch is in mover_settle.c.
+ */
+#include "dshard/clock.h"
+#include "mover_courier.h"
+
+#include <stdlib.h>
+
+enum {
+    SNAPSHOT_MAX = 500, /* groups whose texts are held at a time */
+    SNAPSHOT_TRIES = 3,
+    FRESH_MS = DS_MOVER_BATCH_MS,
+    BATCH_MS_MAX = 1500, /* of pushes: a batch may last as long as two readings */
+};
+
+static int by_identity(const void *a, const void *b)
+{
+    return ds_group_compare(*(const struct ds_group *const *)a,
+                            *(const struct ds_group *const *)b);
+}
+
+static bool is_wanted(void *arg, const struct ds_group *group)
+{
+    const struct ds_mover_courier *courier = arg;
+
+    return bsearch(&group, courier->wanted, courier->n_wanted, sizeof *courier->wanted,
+                   by_identity) != NULL;
+}
+
+/* For the jobs from `at` on; false: the source failed. */
+static bool take_snapshot(struct ds_mover_courier *courier, size_t at)
+{
+    struct ds_mover_peer *peer = &courier->mover->peers[courier->from];
+    struct ds_error err = DS_ERROR_INIT;
+
+    courier->n_wanted = 0;
+    for (; at < courier->n && courier->n_wanted < SNAPSHOT_MAX; at++) {
+        if (!courier->jobs[at].over)
+            courier->wanted[courier->n_wanted++] = courier->jobs[at].move->group;
+    }
+    courier->wanted_end = at;
+    qsort(courier->wanted, courier->n_wanted, sizeof *courier->wanted, by_identity);
+    ds_snapshot_release(&courier->snapshot);
+    ds_snapshot_init(&courier->snapshot, ds_pushgateway_address(peer->gateway));
+    courier->taken_at_ms = ds_clock_mono_ms();
+    courier->stale = false;
+    if (ds_pushgateway_snapshot(peer->gateway, is_wanted, courier, &courier->snapshot,
+                                &err) == 0)
+        return true;
+    ds_mover_break(courier->mover, courier->from, &err);
+    return false;
+}
+
+/* ---- one push -----------------------------------------------------------------------
+ */
+
+/* Somebody else was there in between: that is for the next pass, and its plan. */
+static bool give_up(struct ds_mover_courier *courier, struct ds_mover_job *job)
+{
+    job->over = true;
+    courier->mover->report->n_raced++;
+    ds_mover_step(courier->mover);
+    return false;
+}
+
+static bool refuse(struct ds_mover_courier *courier, struct ds_mover_job *job,
+                   const char *why)
+{
+    job->over = true;
+    ds_mover_refuse(courier->mover, job->move, why);
+    ds_mover_step(courier->mover);
+    return false;
+}
+
+/* Whether what the target has is what the plan, or we, have seen there. */
+static bool may_push(const struct ds_mover_job *job, const struct ds_group *target)
+{
+    if (job->mine_us)
+        return target && target->stamped_us == job->mine_us;
+    if (!job->move->kept) /* a phantom is nothing that could be lost */
+        return !target || !target->pushed_us;
+    return target && ds_group_is_unchanged(job->move->kept, target);
+}
+
+/* Whether the source still has what the snapshot has. */
+static bool is_current(const struct ds_mover_courier *courier,
+                       const struct ds_group *group)
+{
+    const struct ds_mover_peer *peer = &courier->mover->peers[courier->from];
+    const struct ds_group *now;
+
+    if (peer->read_at_ms < courier->taken_at_ms)
+        return true;
+    now = ds_mover_now(courier->mover, courier->from, group);
+    return now && ds_group_is_unchanged(group, now);
+}
+
+/* Finds what is to be pushed; false: this job is over, or the snapshot is too old. */
+static bool prepare(struct ds_mover_courier *courier, struct ds_mover_job *job,
+                    struct ds_mover_sent *sent)
+{
+    const struct ds_move *move = job->move;
+    const struct ds_inventory *inventory = &courier->snapshot.inventory;
+    const struct ds_group *target = ds_mover_now(courier->mover, move->to, move->group);
+    const struct ds_group *group =
+        ds_inventory_find(inventory, move->group->identity, move->group->identity_len);
+    size_t at;
+
+    if (!group || !may_push(job, target) || !is_current(courier, group))
+        return give_up(courier, job);
+    if (!job->n_copies && !ds_group_is_unchanged(move->group, group))
+        return give_up(courier, job);
+    if (!job->n_copies)
+        job->had = target != NULL;
+    at = (size_t)(group - inventory->groups);
+    *sent = (struct ds_mover_sent){
+        .job = job,
+        .source = group,
+        .json = courier->snapshot.json[at],
+        .json_len = courier->snapshot.json_len[at],
+        .before_us = target ? target->stamped_us : 0,
+        .guarded = !move->kept && !job->had && !job->mine_us && !job->unguarded &&
+                   ds_mover_can_guard(courier->mover, move->to),
+    };
+    return true;
+}
+
+/* A series that two groups expose cannot be told apart in the scrape; the text has it. */
+static int make_payload(const struct ds_mover_courier *courier,
+                        const struct ds_mover_sent *sent, struct ds_payload *payload,
+                        struct ds_error *err)
+{
+    const struct ds_move *move = sent->job->move;
+    const char *const *only = move->kept ? move->families : NULL;
+    const struct ds_scrape *scrape = courier->snapshot.scrape;
+    struct ds_error text_err = DS_ERROR_INIT;
+
+    if (ds_payload_make(payload, scrape, sent->json, sent->json_len, only,
+                        move->n_families, err) == 0)
+        return 0;
+    if (err->code != DS_E_FAILED)
+        return -1;
+    ds_buf_clear(&payload->body);
+    if (scrape && ds_payload_make(payload, NULL, sent->json, sent->json_len, only,
+                                  move->n_families, &text_err) == 0)
+        return 0;
+    if (!scrape)
+        ds_wrap(err, "it cannot be scraped (%s), and as text",
+                courier->snapshot.scrape_err.text);
+    return -1;
+}
+
+/* False: it is not to be pushed now. */
+static bool make(struct ds_mover_courier *courier, struct ds_mover_sent *sent,
+                 struct ds_payload *payload)
+{
+    struct ds_error err = DS_ERROR_INIT;
+
+    ds_buf_clear(&payload->body);
+    if (make_payload(courier, sent, payload, &err) == 0) {
+        if (sent->guarded)
+            ds_mover_guard(payload);
+        return true;
+    }
+    if (err.code != DS_E_TEMP)
+        return refuse(courier, sent->job, err.text);
+    if (++sent->job->n_reads >= SNAPSHOT_TRIES)
+        return give_up(courier, sent->job);
+    courier->stale = true;
+    return false;
+}
+
+/* Sends it.  One error of the server's may be about this push, two are about the server.
+ */
+static void push(struct ds_mover_courier *courier, struct ds_mover_batch *batch,
+                 struct ds_mover_sent *sent, const struct ds_payload *payload)
+{
+    const struct ds_move *move = sent->job->move;
+    struct ds_mover_peer *peer = &courier->mover->peers[move->to];
+    enum ds_push how = move->kept ? DS_PUSH_MERGE : DS_PUSH_REPLACE;
+    struct ds_error err = DS_ERROR_INIT;
+    int64_t began_ms = ds_clock_mono_ms();
+    int rc = ds_pushgateway_push(peer->gateway, how, move->group->identity,
+                                 move->group->identity_len, payload, &err);
+
+    batch->push_ms = ds_clock_mono_ms() - began_ms;
+    sent->job->n_copies++;
+    batch->sent[batch->n++] = *sent;
+    if (rc == 0)
+        return;
+    batch->sent[batch->n - 1].refused = true;
+    if (err.code == DS_E_REFUSED && sent->guarded)
+        return; /* settling shows whether the guard was the reason */
+    if (err.code == DS_E_REFUSED || (err.code != DS_E_NET && !peer->n_failed++))
+        ds_mover_refuse(courier->mover, move, err.text);
+    else
+        ds_mover_break(courier->mover, move->to, &err);
+}
+
+/* ---- batches ------------------------------------------------------------------------
+ */
+
+static int64_t batch_ms(const struct ds_mover_courier *courier, size_t to)
+{
+    int64_t reading_ms =
+        courier->mover->peers[to].now.taken_ms + courier->snapshot.inventory.taken_ms;
+
+    if (reading_ms * 2 < DS_MOVER_BATCH_MS)
+        return DS_MOVER_BATCH_MS;
+    return reading_ms * 2 < BATCH_MS_MAX ? reading_ms * 2 : BATCH_MS_MAX;
+}
+
+/* Pushes jobs from `at` on that have one target, with pauses, until something ends the
+   batch. */
+static void push_batch(struct ds_mover_courier *courier, size_t at,
+                       struct ds_mover_batch *batch)
+{
+    struct ds_payload payload = {.body = DS_BUF_INIT(DS_PAYLOAD_MAX)};
+    struct ds_mover *mover = courier->mover;
+    int64_t ends_ms = ds_clock_mono_ms() + batch_ms(courier, batch->to);
+
+    for (; at < courier->wanted_end && courier->jobs[at].move->to == batch->to; at++) {
+        struct ds_mover_sent sent;
+
+        if (courier->jobs[at].over || !prepare(courier, &courier->jobs[at], &sent))
+            continue;
+        if (!make(courier, &sent, &payload)) {
+            if (courier->stale)
+                break;
+            continue;
+        }
+        if (batch->n) /* what clients need is not ours to take */
+            ds_clock_sleep_ms(batch->push_ms);
+        push(courier, batch, &sent, &payload);
+        if (batch->n == DS_MOVER_BATCH_MAX || mover->peers[batch->to].broken ||
+            ds_clock_mono_ms() >= ends_ms || ds_mover_must_stop(mover))
+            break;
+    }
+    ds_buf_release(&payload.body);
+}
+
+static void skip_target(struct ds_mover_courier *courier, size_t at, size_t to)
+{
+    for (; at < courier->n && courier->jobs[at].move->to == to; at++)
+        courier->jobs[at].over = true;
+}
+
+static void run_batch(struct ds_mover_courier *courier, size_t at)
+{
+    struct ds_mover *mover = courier->mover;
+    struct ds_mover_batch batch = {.to = courier->jobs[at].move->to};
+    struct ds_mover_peer *target = &mover->peers[batch.to];
+
+    if (!target->broken && ds_clock_mono_ms() - target->read_at_ms > FRESH_MS)
+        ds_mover_read(mover, &batch.to, 1);
+    if (!target->broken)
+        push_batch(courier, at, &batch);
+    if (batch.n)
+        ds_mover_settle(courier, &batch);
+    if (target->broken)
+        skip_target(courier, at, batch.to); /* they count as undone */
+}
+
+/* -1: the lock is lost. */
+static int run_courier(struct ds_mover_courier *courier, struct ds_error *err)
+{
+    struct ds_mover *mover = courier->mover;
+
+    for (size_t at = 0;;) {
+        while (at < courier->n && courier->jobs[at].over)
+            at++;
+        if (at == courier->n || mover->peers[courier->from].broken ||
+            ds_mover_must_stop(mover) || ds_clock_mono_ms() >= mover->ends_ms)
+            return 0;
+        if (ds_fleet_lock_check(mover->lock, err) < 0)
+            return -1;
+        if ((courier->stale || at >= courier->wanted_end) && !take_snapshot(courier, at))
+            return 0;
+        run_batch(courier, at);
+    }
+}
+
+static int run_source(struct ds_mover *mover, struct ds_move **moves, size_t n,
+                      struct ds_error *err)
+{
+    DS_AUTO(ptr) void *jobs = ds_xcalloc(n, sizeof(struct ds_mover_job));
+    DS_AUTO(ptr) void *wanted = ds_xcalloc(SNAPSHOT_MAX, sizeof(struct ds_group *));
+    struct ds_mover_courier courier = {
+        .mover = mover,
+        .from = moves[0]->from,
+        .jobs = jobs,
+        .n = n,
+        .wanted = wanted,
+        .stale = true,
+    };
+    int rc;
+
+    for (size_t i = 0; i < n; i++)
+        courier.jobs[i].move = moves[i];
+    ds_snapshot_init(&courier.snapshot, mover->report->servers[courier.from].address);
+    rc = run_courier(&courier, err);
+    ds_snapshot_release(&courier.snapshot);
+    return rc;
+}
+
+static int run_kind(struct ds_mover *mover, struct ds_move **moves, size_t n,
+                    struct ds_error *err)
+{
+    ds_mover_sort(moves, n);
+    for (size_t i = 0; i < n;) {
+        size_t end = i + 1;
+
+        while (end < n && moves[end]->from == moves[i]->from)
+            end++;
+        if (run_source(mover, moves + i, end - i, err) < 0)
+            return -1;
+        i = end;
+    }
+    return 0;
+}
+
+/* What is there twice comes first: Prometheus sees its old and its new value in turn. */
+int ds_mover_run_copies(struct ds_mover *mover, struct ds_move **moves, size_t n,
+                        struct ds_error *err)
+{
+    size_t n_merges = 0;
+
+    while (n_merges < n && moves[n_merges]->kept)
+        n_merges++;
+    if (run_kind(mover, moves, n_merges, err) < 0)
+        return -1;
+    return run_kind(mover, moves + n_merges, n - n_merges, err);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mover_courier.h - what mover_copy.c and mover_settle.c share; private to them. */
+#ifndef DSHARD_MOVER_COURIER_H
+#define DSHARD_MOVER_COURIER_H
+
+#include "mover_impl.h"
+
+/* One move that copies. */
+struct ds_mover_job {
+    const struct ds_move *move;
+    bool over;         /* nothing more is done about it in this pass */
+    unsigned n_reads;  /* how often the snapshot was taken anew for it */
+    unsigned n_copies; /* how often we have pushed it */
+    bool had;          /* the target had something of that name before we did */
+    bool unguarded;    /* it was refused with a guard, and not for the guard's sake */
+    int64_t mine_us;   /* our copy at the target, which a push at the source has made old:
+                          to   be replaced if it is still this one; 0: none */
+    int64_t created_us; /* when that was created */
+};
+
+/* All that goes from one server. */
+struct ds_mover_courier {
+    struct ds_mover *mover;
+    size_t from;
+    struct ds_mover_job *jobs; /* sorted by target */
+    size_t n;
+    struct ds_snapshot snapshot;
+    int64_t taken_at_ms;            /* when; our clock that never steps */
+    bool stale;                     /* it is to be taken (anew) */
+    const struct ds_group **wanted; /* those in the snapshot, by identity; owned array */
+    size_t n_wanted;
+    size_t wanted_end; /* it is good for jobs before this one */
+};
+
+/* A push that has been sent, of a batch to one target. */
+struct ds_mover_sent {
+    struct ds_mover_job *job;
+    const struct ds_group *source; /* as it was pushed, of the snapshot */
+    const char *json;              /* its text */
+    size_t json_len;
+    int64_t before_us; /* the target's stamp of before; 0: it had none */
+    bool guarded, refused;
+};
+
+struct ds_mover_batch {
+    struct ds_mover_sent sent[DS_MOVER_BATCH_MAX];
+    size_t n;
+    size_t to;
+    int64_t push_ms; /* how long the last push took */
+};
+
+/* Reads both servers again, and deletes at the source what has arrived. */
+void ds_mover_settle(struct ds_mover_courier *courier, struct ds_mover_batch *batch);
+
+#endif
