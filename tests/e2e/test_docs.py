@@ -71,6 +71,31 @@ def no_members(env):
     return run(env, "ring", "lookup", "/metrics/job/a", config=env.config(["a:1"]))
 
 
+def unread_groups(env):
+    env.state().write([f"127.0.0.1:{free_port()}", env.pushgateways(1)[0].address])
+    return run(env, "groups", config=env.config(["a:1"]))
+
+
+def waiting_groups(env):
+    """One that has just been pushed lies on a server that leaves."""
+    gateways = env.pushgateways(2)
+    gateways[0].push("/metrics/job/a")
+    env.state().write([{"address": gateways[0].address, "member": False,
+                        "intent": "draining"}, gateways[1].address])
+    return run(env, "groups", "move", "--once", config=env.config(gateways))
+
+
+def refused_groups(env):
+    gateways = env.pushgateways(2)
+    gateways[0].push("/metrics/job/a", "# TYPE m counter\nm 1\n")
+    gateways[1].push("/metrics/job/b", "# TYPE m gauge\nm 1\n")
+    env.state().write([{"address": gateways[0].address, "member": False,
+                        "intent": "draining"}, gateways[1].address])
+    rc, said = run(env, "groups", "move", "--patience", "0s", config=env.config(gateways))
+    assert '{job="a"} stays on ' in said
+    return rc, said
+
+
 def dead_newcomer(env):
     return run(env, "register", config=env.config([f"127.0.0.1:{free_port()}"]))
 
@@ -236,6 +261,9 @@ ENTRIES = {
     "...: not registered": dead_newcomer,
     "'...' still holds": groups_left,
     "... healthy servers": too_few_left,
+    "the groups of": unread_groups,
+    "... group... not in place": waiting_groups,
+    "... group... could not be": refused_groups,
     "'...' is not registered": not_registered,
     "GET http://": no_consul,
     "PUT http://": no_right,
@@ -321,6 +349,7 @@ def test_prometheus_configuration_in_the_readme_is_valid(env):
 def test_readme_has_every_command(env):
     table = text_of("README.md").split("\n## Commands\n")[1].split("\n## ")[0]
     table = table.replace("`, `config show", "`, `dshard config show").replace("[show]", "show")
+    table = table.replace("[list]", "list")
     helped = env.dshard("help").ok().stdout.split("Commands:\n")[1].split("\n\n")[0]
     names = [re.match(r"  ([a-z]+(?: [a-z]+)?)(?=\s|$)", line[:35]).group(1)
              for line in helped.splitlines()]

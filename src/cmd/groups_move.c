@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* groups_move.c - brings every group to its owner, or removes the copies too many: once,
+   or until it is done. */
+#include "dshard/clock.h"
+#include "dshard/num.h"
+#include "dshard/operation.h"
+#include "groups.h"
+#include "groups_result.h"
+#include "progress.h"
+
+#include <signal.h>
+#include <time.h>
+
+/* So often the state file, and with it the ring, is read again. */
+enum { BUDGET_MS = 5000 };
+
+struct options {
+    struct ds_opt_list match;
+    bool once, dry_run;
+    const char *patience; /* a text, because 0 is not the default */
+    int64_t leave_older_than_ms;
+};
+
+static const struct ds_opt options[] = {
+    {"match", '\0', DS_OPT_LIST, offsetof(struct options, match), "LABEL=VALUE",
+     "only groups with that label (several: all must hold)"},
+    {"once", '\0', DS_OPT_FLAG, offsetof(struct options, once), NULL,
+     "only what is due now; do not wait for the rest"},
+    {"dry-run", '\0', DS_OPT_FLAG, offsetof(struct options, dry_run), NULL,
+     "say what would be done now and do nothing"},
+    {"patience", '\0', DS_OPT_TEXT, offsetof(struct options, patience), "TIME",
+     "how long a group must be silent before it is copied (watch.patience)"},
+    {"leave-older-than", '\0', DS_OPT_DURATION,
+     offsetof(struct options, leave_older_than_ms), "TIME",
+     "do not copy groups that have not been pushed for so long"},
+};
+
+struct run {
+    struct ds_cmd_context *ctx;
+    const struct options *options;
+    struct ds_config *config;
+    struct ds_mover_options mover;
+    struct ds_cmd_progress progress;
+    struct ds_mover_report report;
+    struct ds_cmd_moved total; /* of all passes */
+    sigset_t signals;          /* that end it; blocked */
+    bool stopped;              /* one has come */
+    bool operation;            /* `operation` in the state is ours */
+    bool said_waiting;
+    int64_t unread_since_ms; /* 0: every server was read in the last pass */
+};
+
+/* ---- being stopped ------------------------------------------------------------------
+ */
+
+/* Blocked and asked for, so that a step is finished and nothing needs a global. */
+static void block_signals(struct run *run)
+{
+    sigemptyset(&run->signals);
+    sigaddset(&run->signals, SIGINT);
+    sigaddset(&run->signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &run->signals, NULL);
+}
+
+/* Waits for a signal, at most so long. */
+static bool wait_stop(struct run *run, int64_t ms)
+{
+    struct timespec time = {.tv_sec = (time_t)(ms / 1000),
+                            .tv_nsec = (long)(ms % 1000) * 1000000};
+
+    if (!run->stopped && sigtimedwait(&run->signals, NULL, &time) > 0)
+        run->stopped = true;
+    return run->stopped;
+}
+
+static bool is_stopped(void *arg)
+{
+    return wait_stop(arg, 0);
+}
+
+/* ---- a pass -------------------------------------------------------------------------
+ */
+
+static void on_progress(void *arg, const struct ds_mover_progress *progress)
+{
+    struct run *run = arg;
+    struct ds_error err = DS_ERROR_INIT;
+    size_t before = run->total.n_done;
+
+    if (!run->operation) {
+        run->operation = true;
+        if (ds_operation_set(run->config->state_file, run->total.command, "moving groups",
+                             &err) < 0)
+            ds_cmd_warn(run->ctx, "the state does not tell what is done: %s", err.text);
+    }
+    ds_cmd_progress_show(&run->progress, before + progress->n_done,
+                         before + progress->n_todo);
+}
+
+static int do_pass(struct run *run, struct ds_fleet_lock *lock, struct ds_error *err)
+{
+    DS_AUTO(state) struct ds_state state = {0};
+    int rc;
+
+    if (ds_state_load(&state, run->config->state_file, err) < 0)
+        return -1;
+    rc = ds_mover_pass(run->config, &state, lock, &run->mover, &run->report, err);
+    ds_cmd_moved_add(&run->total, &run->report);
+    if (rc < 0 && err->code == DS_E_NET)
+        err->code = DS_E_TEMP;
+    return rc;
+}
+
+/* Whether another pass could do more. */
+static bool is_over(struct run *run)
+{
+    const struct ds_mover_report *report = &run->report;
+    struct ds_error unread = DS_ERROR_INIT;
+    int64_t now_ms = ds_clock_mono_ms();
+
+    if (ds_cmd_groups_check_read(report, false, &unread) == 0 &&
+        !report->plan.n_ownerless)
+        run->unread_since_ms = 0;
+    else if (!run->unread_since_ms)
+        run->unread_since_ms = now_ms;
+    if (run->unread_since_ms)
+        return now_ms - run->unread_since_ms > run->mover.timeout_ms;
+    return ds_mover_is_done(report, run->mover.mode) ||
+           !(report->plan.n_waiting || report->n_undone || report->n_raced);
+}
+
+static void say_waiting(struct run *run)
+{
+    if (run->said_waiting || !run->report.plan.n_waiting)
+        return;
+    run->said_waiting = true;
+    ds_cmd_progress_clear(&run->progress);
+    ds_cmd_say(run->ctx, "%zu %s: for the next push, or until %s silent long enough",
+               run->report.plan.n_waiting,
+               run->report.plan.n_waiting == 1 ? "group waits" : "groups wait",
+               run->report.plan.n_waiting == 1 ? "it has been" : "they have been");
+}
+
+static int repeat(struct run *run, struct ds_fleet_lock *lock, struct ds_error *err)
+{
+    for (;;) {
+        if (do_pass(run, lock, err) < 0)
+            return -1;
+        if (run->options->once || run->options->dry_run || is_over(run) ||
+            is_stopped(run))
+            return 0;
+        say_waiting(run);
+        if (run->report.n_undone)
+            continue;
+        if (wait_stop(run, ds_mover_pause_ms(&run->report)))
+            return 0;
+    }
+}
+
+/* ---- the commands -------------------------------------------------------------------
+ */
+
+static int work(struct run *run, struct ds_error *err)
+{
+    DS_AUTO(fleet_lock) struct ds_fleet_lock *lock = NULL;
+    struct ds_error ignored = DS_ERROR_INIT;
+    int rc;
+
+    if (!run->options->dry_run) {
+        lock = ds_fleet_lock_take(run->config, run->total.command, run->mover.timeout_ms,
+                                  err);
+        if (!lock)
+            return -1;
+    }
+    block_signals(run);
+    rc = repeat(run, lock, err);
+    ds_cmd_progress_clear(&run->progress);
+    /* What cannot be written stays there, and `status` says that its process has ended.
+     */
+    if (run->operation)
+        ds_ignore(ds_operation_end(run->config->state_file, &ignored));
+    return rc;
+}
+
+static int prepare(struct run *run, struct ds_cmd_match *match, struct ds_error *err)
+{
+    const struct options *o = run->options;
+    int64_t patience_ms;
+
+    if (ds_cmd_match_parse(match, &o->match, err) < 0)
+        return -1;
+    if (o->patience && ds_duration_parse(o->patience, &patience_ms, err) < 0) {
+        err->code = DS_E_USAGE;
+        return ds_wrap(err, "--patience");
+    }
+    if (ds_cmd_load_config(run->ctx, run->config, err) < 0)
+        return -1;
+    run->mover.patience_ms = o->patience ? patience_ms : run->config->watch.patience_ms;
+    run->mover.leave_older_than_ms = o->leave_older_than_ms;
+    run->mover.timeout_ms = ds_cmd_timeout_ms(run->ctx, DS_CMD_GROUPS_TIMEOUT_MS);
+    run->mover.budget_ms = BUDGET_MS;
+    run->mover.dry_run = o->dry_run;
+    run->mover.match = match->n ? ds_cmd_match_holds : NULL;
+    run->mover.match_arg = match;
+    run->mover.progress = on_progress;
+    run->mover.progress_arg = run;
+    run->mover.stop = is_stopped;
+    run->mover.stop_arg = run;
+    return 0;
+}
+
+static int run_command(struct ds_cmd_context *ctx, const void *opts,
+                       enum ds_plan_mode mode, struct ds_error *err)
+{
+    DS_AUTO(config) struct ds_config config;
+    DS_AUTO(cmd_match) struct ds_cmd_match match = {0};
+    struct run run = {
+        .ctx = ctx,
+        .options = opts,
+        .config = &config,
+        .mover.mode = mode,
+        .total.command = mode == DS_PLAN_MOVE ? "groups move" : "groups dedupe",
+        .total.mode = mode,
+    };
+    int rc;
+
+    ds_config_init(&config);
+    ds_mover_report_init(&run.report);
+    ds_cmd_progress_init(&run.progress, ctx, "moving groups");
+    rc = prepare(&run, &match, err);
+    if (rc == 0)
+        rc = work(&run, err);
+    run.total.dry_run = run.mover.dry_run;
+    run.total.stopped = run.stopped;
+    if (run.total.n_passes)
+        rc = ds_cmd_moved_show(ctx, &run.total, &run.report, rc, err);
+    ds_mover_report_release(&run.report);
+    return rc;
+}
+
+static int run_move(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
+{
+    return run_command(ctx, opts, DS_PLAN_MOVE, err);
+}
+
+static int run_dedupe(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
+{
+    return run_command(ctx, opts, DS_PLAN_DEDUPE, err);
+}
+
+const struct ds_cmd ds_cmd_groups_move = {
+    .name = "groups move",
+    .summary = "bring every group to its owner",
+    .operands = "",
+    .outputs = "text json",
+    .opts = options,
+    .n_opts = DS_COUNT(options),
+    .options_size = sizeof(struct options),
+    .run = run_move,
+};
+
+const struct ds_cmd ds_cmd_groups_dedupe = {
+    .name = "groups dedupe",
+    .summary = "of several copies of a group, keep the newest",
+    .operands = "",
+    .outputs = "text json",
+    .opts = options,
+    .n_opts = DS_COUNT(options),
+    .options_size = sizeof(struct options),
+    .run = run_dedupe,
+};
