@@ -84,7 +84,7 @@ static int read_labels(struct ds_group *group, struct ds_json *json,
         if (compare_labels(&key->labels[i - 1], &key->labels[i]) == 0)
             return ds_fail(json->err, DS_E_FORMAT, "it has two labels of one name");
     }
-    return ds_buf_check(&key->decoded, "the text of the labels", json->err);
+    return ds_buf_check(&key->decoded, "its set of labels", json->err);
 }
 
 static void add_to_key(struct ds_buf *out, const struct ds_label *label)
@@ -107,7 +107,7 @@ int ds_group_identify(struct ds_group *group, struct ds_json *json)
     if (!key.job.value_len)
         group->flags |= DS_GROUP_ODD_NAME;
     ds_groupkey_identity(&key, &identity);
-    if (ds_buf_check(&identity, "the labels", json->err) < 0)
+    if (ds_buf_check(&identity, "its set of labels", json->err) < 0)
         return -1;
     ds_buf_adds(&key.key, "/metrics");
     add_to_key(&key.key, &key.job);

@@ -175,27 +175,43 @@ static int take_failed(struct reading *reading, const struct member *member)
     return read_stamp(reading, member, &group->created_us);
 }
 
+/* The name as a string of C, new: any client can push one with a NUL byte, and the list
+   must be read all the same.  NULL: it is not UTF-8. */
+static char *read_name(struct ds_json_text text)
+{
+    DS_AUTO(buf) struct ds_buf plain = DS_BUF_INIT(DS_GROUP_JSON_MAX);
+    DS_AUTO(buf) struct ds_buf name = DS_BUF_INIT(2 * (size_t)DS_GROUP_JSON_MAX);
+
+    if (ds_json_decode(text, &plain) < 0)
+        return NULL;
+    if (!memchr(plain.data, '\0', plain.len))
+        return ds_buf_steal(&plain);
+    for (size_t i = 0; i < plain.len; i++) {
+        if (plain.data[i])
+            ds_buf_addc(&name, plain.data[i]);
+        else
+            ds_buf_add(&name, "\xC0\x80", 2);
+    }
+    return ds_buf_steal(&name);
+}
+
 static int take_family(struct reading *reading, const struct member *member)
 {
     struct ds_group *group = reading->group;
-    DS_AUTO(buf) struct ds_buf name = DS_BUF_INIT(DS_GROUP_JSON_MAX);
-    struct ds_family *family;
+    struct ds_family family;
 
+    if (read_stamp(reading, member, &family.pushed_us) < 0)
+        return -1;
+    family.name = read_name(member->key);
+    if (!family.name)
+        return fail_member(reading, member, "is not UTF-8");
     if (group->n_families == reading->cap_families) {
         reading->cap_families =
             reading->cap_families ? 2 * reading->cap_families : FAMILIES_AT_FIRST;
         group->families = ds_xreallocarray(group->families, reading->cap_families,
                                            sizeof *group->families);
     }
-    if (ds_json_decode(member->key, &name) < 0)
-        return fail_member(reading, member, "is not UTF-8");
-    if (memchr(name.data, '\0', name.len))
-        return fail_member(reading, member, "has a NUL byte");
-    family = &group->families[group->n_families];
-    if (read_stamp(reading, member, &family->pushed_us) < 0)
-        return -1;
-    family->name = ds_buf_steal(&name);
-    group->n_families++;
+    group->families[group->n_families++] = family;
     group->n_series += member->n_series;
     return 0;
 }
@@ -225,6 +241,40 @@ static int compare_families(const void *a, const void *b)
                   ((const struct ds_family *)b)->name);
 }
 
+static int fail_twice(const char *family, struct ds_error *err)
+{
+    char name[NAME_SHOWN_MAX];
+
+    ds_utf8_clean(name, sizeof name, family, strlen(family));
+    return ds_fail(err, DS_E_FORMAT, "the family '%s' stands twice", name);
+}
+
+/* Of names that are not UTF-8 a server shows the bytes as U+FFFD, so that two may look
+   the same; they count as one then, pushed when the last of them was. */
+static int merge_families(struct ds_group *group, struct ds_error *err)
+{
+    struct ds_family *families = group->families;
+    size_t kept = 0;
+
+    for (size_t i = 1; i < group->n_families; i++) {
+        if (compare_families(&families[kept], &families[i]) != 0) {
+            struct ds_family moved = families[i];
+
+            families[i].name = NULL;
+            families[++kept] = moved;
+            continue;
+        }
+        if (!strstr(families[i].name, "\xEF\xBF\xBD"))
+            return fail_twice(families[i].name, err);
+        if (families[kept].pushed_us < families[i].pushed_us)
+            families[kept].pushed_us = families[i].pushed_us;
+        free(families[i].name);
+        families[i].name = NULL;
+    }
+    group->n_families = kept + 1;
+    return 0;
+}
+
 /* Servers list them sorted. */
 static int sort_families(struct ds_group *group, struct ds_error *err)
 {
@@ -236,12 +286,7 @@ static int sort_families(struct ds_group *group, struct ds_error *err)
     if (sorted)
         return 0;
     qsort(families, group->n_families, sizeof *families, compare_families);
-    for (size_t i = 1; i < group->n_families; i++) {
-        if (compare_families(&families[i - 1], &families[i]) == 0)
-            return ds_fail(err, DS_E_FORMAT, "the family '%s' stands twice",
-                           families[i].name);
-    }
-    return 0;
+    return merge_families(group, err);
 }
 
 static int read_group(struct reading *reading)

@@ -20,7 +20,7 @@ enum { DS_GROUP_JSON_MAX = 64 * 1024 * 1024 }; /* bytes of one group in a list *
 
 /* One metric family, but for push_time_seconds and push_failure_time_seconds. */
 struct ds_family {
-    char *name;
+    char *name;        /* UTF-8, but a NUL byte in it is written C0 80 */
     int64_t pushed_us; /* when the push that wrote it came; 0: not told */
 };
 

@@ -144,6 +144,30 @@ static void a_family_called_labels_hides_the_labels_and_they_are_guessed(void **
     assert_int_equal(group.families[1].pushed_us, 3000000);
 }
 
+/* Every client can push such a family; it must not hide the server's list from us. */
+static void families_of_any_name_are_read(void **state)
+{
+    static const char json[] =
+        "{\"labels\":{\"job\":\"a\"},\"a\\u0000b\":{\"metrics\":[{}]},"
+        "\"\":{\"metrics\":[{}]},\"\\ufffd\":{\"time_stamp\":\"1970-01-01T00:00:02Z\","
+        "\"metrics\":[{}]},\"\\ufffd\":{\"time_stamp\":\"1970-01-01T00:00:05Z\","
+        "\"metrics\":[{}]},\"\\ufffd\":{\"time_stamp\":\"1970-01-01T00:00:01Z\","
+        "\"metrics\":[{}]},\"z/\\u001b\":{\"metrics\":[]}," PUSHED "}";
+    static const char *const names[] = {"",
+                                        "a\xC0\x80"
+                                        "b",
+                                        "z/\x1B", "\xEF\xBF\xBD"};
+    DS_AUTO(group) struct ds_group group = {0};
+
+    (void)state;
+    must_parse(&group, json);
+    assert_int_equal(group.n_families, DS_COUNT(names));
+    for (size_t i = 0; i < DS_COUNT(names); i++)
+        assert_string_equal(group.families[i].name, names[i]);
+    assert_int_equal(group.families[3].pushed_us, 5000000);
+    assert_int_equal(group.n_series, 5);
+}
+
 static void labels_called_like_the_keys_of_a_family_are_labels(void **state)
 {
     DS_AUTO(group) struct ds_group group = {0};
@@ -196,8 +220,15 @@ static void what_is_no_group_is_refused(void **state)
          "a group: byte 41: a value is expected"},
         {"{\"labels\":{\"job\":\"a\"},\"m\":{\"metrics\":[1 2]}," PUSHED "}",
          "a group: byte 41: a comma or the closing bracket is expected"},
-        {"{\"labels\":{\"job\":\"a\"},\"m\\u0000\":{\"metrics\":[]}," PUSHED "}",
-         "a group: byte 24: \"m\\u0000\" has a NUL byte"},
+        {"{\"labels\":{\"job\":\"a\"},\"m\\udc00\":{\"metrics\":[]}," PUSHED "}",
+         "a group: byte 24: \"m\\udc00\" is not UTF-8"},
+        {"{\"labels\":{\"job\":\"a\"},\"\\ufffd\":{\"metrics\":[]},\"\\ufffd\":{"
+         "\"metrics\":[]},\"z\\u001b\":{\"metrics\":[]},\"z\\u001b\":{\"metrics\":[]}}",
+         "the group {job=\"a\"}: it has no push_time_seconds"},
+        {"{\"labels\":{\"job\":\"a\"},\"\\ufffd\":{\"metrics\":[]},\"\\ufffd\":{"
+         "\"metrics\":[]},\"z\\u001b\":{\"metrics\":[]},\"z\\u001b\":{\"metrics\":[]}"
+         "," PUSHED "}",
+         "the group {job=\"a\"}: the family 'z?' stands twice"},
         {LABELS("\"job\":\"a\"") "x", "a group: byte 349: something follows the end"},
     };
 
@@ -216,6 +247,27 @@ static void what_is_no_group_is_refused(void **state)
         assert_null(group.identity);
         assert_null(group.families);
     }
+}
+
+static void labels_have_at_most_1_mib(void **state)
+{
+    DS_AUTO(buf) struct ds_buf json = DS_BUF_INIT(3000000);
+    DS_AUTO(group) struct ds_group group = {0};
+    struct ds_error err = DS_ERROR_INIT;
+
+    (void)state;
+    for (size_t extra = 0; extra < 2; extra++) {
+        ds_buf_clear(&json);
+        ds_buf_adds(&json, "{\"labels\":{\"job\":\"");
+        for (size_t i = 0; i < 1024 * 1024 - 4 + extra; i++)
+            ds_buf_addc(&json, 'a');
+        ds_buf_adds(&json, "\"}," PUSHED "}");
+        assert_int_equal(ds_group_parse(&group, json.data, json.len, &err),
+                         extra ? -1 : 0);
+        ds_group_release(&group);
+    }
+    assert_string_equal(err.text,
+                        "a group: its set of labels is longer than 1048576 bytes");
 }
 
 static void texts_have_job_first_and_are_escaped(void **state)
@@ -342,8 +394,10 @@ int main(void)
         cmocka_unit_test(labels_give_identity_and_flags),
         cmocka_unit_test(a_nul_byte_in_a_label_is_kept),
         cmocka_unit_test(a_family_called_labels_hides_the_labels_and_they_are_guessed),
+        cmocka_unit_test(families_of_any_name_are_read),
         cmocka_unit_test(labels_called_like_the_keys_of_a_family_are_labels),
         cmocka_unit_test(what_is_no_group_is_refused),
+        cmocka_unit_test(labels_have_at_most_1_mib),
         cmocka_unit_test(texts_have_job_first_and_are_escaped),
         cmocka_unit_test(any_push_in_between_is_a_change),
         cmocka_unit_test(a_client_may_write_nonsense_as_the_time_of_failure),

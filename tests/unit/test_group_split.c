@@ -155,11 +155,30 @@ static void what_was_refused_stays_refused(void **state)
     ds_group_splitter_free(NULL);
 }
 
+static void a_group_has_at_most_64_mib(void **state)
+{
+    enum { PIECE = 1024 * 1024 };
+    DS_AUTO(buf) struct ds_buf out = DS_BUF_INIT(0);
+    DS_AUTO(splitter)
+    struct ds_group_splitter *splitter = ds_group_splitter_new(gather, &out);
+    DS_AUTO(str) char *piece = ds_xmalloc(PIECE);
+    struct ds_error err = DS_ERROR_INIT;
+
+    (void)state;
+    memset(piece, 'x', PIECE);
+    assert_ok(ds_group_splitter_feed(splitter, "{\"data\":[{\"", 11, &err), &err);
+    for (int i = 0; i < DS_GROUP_JSON_MAX / PIECE - 1; i++)
+        assert_ok(ds_group_splitter_feed(splitter, piece, PIECE, &err), &err);
+    assert_true(ds_group_splitter_feed(splitter, piece, PIECE, &err) < 0);
+    assert_string_equal(err.text, "a group is longer than 67108864 bytes");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_come_out_whole_however_they_came_in),
         cmocka_unit_test(what_is_no_list_is_refused),
+        cmocka_unit_test(a_group_has_at_most_64_mib),
         cmocka_unit_test(what_was_refused_stays_refused),
     };
 
