@@ -92,15 +92,16 @@ int ds_file_lock_dir(struct ds_file_lock *lock, const char *path, int64_t timeou
     return wait_for_lock(lock, &fd, dir, timeout_ms, err);
 }
 
-/* A root cron job must not take the file from the user whose watch writes it. */
+/* A root cron job must not take the file from the user whose watch writes it; others can
+   give it to the group that it had, if they are in it. */
 static void keep_owner(int fd, const char *path, const char *dir)
 {
     struct stat st;
 
-    if (geteuid() != 0)
+    if (stat(path, &st) < 0 && (geteuid() != 0 || stat(dir, &st) < 0))
         return;
-    if (stat(path, &st) == 0 || stat(dir, &st) == 0)
-        ds_ignore(fchown(fd, st.st_uid, st.st_gid) < 0); /* as it is beats not at all */
+    /* As it is beats not at all. */
+    ds_ignore(fchown(fd, geteuid() == 0 ? st.st_uid : (uid_t)-1, st.st_gid) < 0);
 }
 
 int ds_file_lock_path(struct ds_file_lock *lock, const char *path, int64_t timeout_ms,

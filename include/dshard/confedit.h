@@ -2,7 +2,10 @@
 /*
  * confedit.h - adds servers to the list in the configuration file, or takes them out, and
  * touches nothing else: comments, layout, line ends, quotes, order and the missing
- * newline at the end stay.
+ * newline at the end stay.  A removed item takes along the comment at the end of its own
+ * line, and those inside it when it spans several; a comment line above it stays, for it
+ * may be about others.  An added one looks like the last one (indent, quotes, commas) and
+ * stands right behind it.
  *
  * The text that comes out is checked by loading it: a change that would not leave exactly
  * the wanted servers, and everything else as it was, is an error and nothing is written.
@@ -28,8 +31,9 @@ int ds_confedit_text(const char *name, const char *text, size_t len,
                      const struct ds_confedit *edit, struct ds_buf *out, bool *changed,
                      struct ds_error *err) DS_NODISCARD;
 
-/* The same for a file, replaced atomically (a symbolic link stays one; mode and owner
-   stay).  Checks first that it could be written: see ds_confedit_check(). */
+/* The same for a file, replaced atomically (a symbolic link stays one; mode, owner and
+   group stay).  When it changes meanwhile, what it is then is edited.  Checks first that
+   it could be written: see ds_confedit_check(). */
 int ds_confedit_file(const char *path, const struct ds_confedit *edit, bool *changed,
                      struct ds_error *err) DS_NODISCARD;
 /* Whether ds_confedit_file() would work now: before a long operation begins. */
