@@ -4,7 +4,10 @@
 #include "dshard/file.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+enum { PASSWORD_MAX = 4096 };
 
 enum { COMPLAINTS_SHOWN_MAX = 100 };
 
@@ -159,4 +162,28 @@ bool ds_config_lists(const struct ds_config *config, const char *address)
             return true;
     }
     return false;
+}
+
+int ds_config_read_password(const struct ds_config *config, char **out,
+                            struct ds_error *err)
+{
+    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(PASSWORD_MAX);
+
+    *out = NULL;
+    if (!config->pushgateway.password_file)
+        return 0;
+    if (ds_file_read(&text, config->pushgateway.password_file, err) < 0) {
+        err->code = DS_E_CONFIG;
+        return ds_wrap(err, "pushgateway.password_file");
+    }
+    *out = ds_xstrndup(text.data, strcspn(text.data, "\r\n"));
+    explicit_bzero(text.data, text.len);
+    return 0;
+}
+
+void ds_config_wipe_password(char *password)
+{
+    if (password)
+        explicit_bzero(password, strlen(password));
+    free(password);
 }

@@ -2,35 +2,25 @@
 /* see consul_payload.h */
 #include "dshard/consul_payload.h"
 #include "dshard/base64.h"
-#include "dshard/file.h"
 #include "dshard/num.h"
 
 #include <crypt.h>
 #include <jansson.h>
 #include <stdlib.h>
 
-enum {
-    PASSWORD_MAX = 4096,
-    CREDENTIALS_MAX = 2 * PASSWORD_MAX,
-    CREDENTIALS64_MAX = 16384
-};
+enum { CREDENTIALS_MAX = 8192, CREDENTIALS64_MAX = 16384 };
 
 /* ---- the password of the check ---- */
 
 static int read_credentials(struct ds_buf *out, const struct ds_config *config,
                             struct ds_error *err)
 {
-    DS_AUTO(buf) struct ds_buf password = DS_BUF_INIT(PASSWORD_MAX);
+    char *password;
 
-    ds_buf_addf(out, "%s:", config->pushgateway.username);
-    if (!config->pushgateway.password_file)
-        return 0;
-    if (ds_file_read(&password, config->pushgateway.password_file, err) < 0) {
-        err->code = DS_E_CONFIG;
-        return ds_wrap(err, "pushgateway.password_file");
-    }
-    ds_buf_add(out, password.data, strcspn(password.data, "\r\n"));
-    explicit_bzero(password.data, password.len);
+    if (ds_config_read_password(config, &password, err) < 0)
+        return -1;
+    ds_buf_addf(out, "%s:%s", config->pushgateway.username, password ? password : "");
+    ds_config_wipe_password(password);
     return ds_buf_check(out, "pushgateway's name and password", err);
 }
 

@@ -10,14 +10,13 @@
  */
 #include "dshard/clock.h"
 #include "dshard/discovery.h"
-#include "dshard/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 static const int64_t ONCE_MS = INT64_MAX / 4; /* an interval that never ends */
 
-enum { REFUSED_RETRY_MS = 200, ANSWER_MAX = 64 * 1024, PASSWORD_MAX = 4096 };
+enum { REFUSED_RETRY_MS = 200, ANSWER_MAX = 64 * 1024 };
 
 struct probe {
     struct ds_server server;
@@ -59,9 +58,7 @@ static void prober_free(struct ds_feed *feed)
     free(prober->scheme);
     free(prober->path);
     free(prober->username);
-    if (prober->password)
-        explicit_bzero(prober->password, strlen(prober->password));
-    free(prober->password);
+    ds_config_wipe_password(prober->password);
     free(prober);
 }
 
@@ -246,25 +243,13 @@ static const struct ds_feed_ops prober_ops = {
     .free = prober_free,
 };
 
-static int read_password(const char *path, char **out, struct ds_error *err)
-{
-    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(PASSWORD_MAX);
-
-    if (ds_file_read(&text, path, err) < 0)
-        return ds_wrap(err, "pushgateway.password_file");
-    *out = ds_xstrndup(text.data, strcspn(text.data, "\r\n"));
-    explicit_bzero(text.data, text.len);
-    return 0;
-}
-
 struct ds_feed *ds_feed_probe_new(const struct ds_config *config,
                                   struct ds_http_loop *loop, struct ds_error *err)
 {
     struct prober *prober = NULL;
-    char *password = NULL;
+    char *password;
 
-    if (config->pushgateway.password_file &&
-        read_password(config->pushgateway.password_file, &password, err) < 0)
+    if (ds_config_read_password(config, &password, err) < 0)
         return NULL;
     prober = ds_xcalloc(1, sizeof *prober);
     prober->feed.ops = &prober_ops;

@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see pushgateway.h */
-#include "dshard/file.h"
 #include "pushgateway_impl.h"
 
 #include <stdlib.h>
 
-enum { PASSWORD_MAX = 4096, ANSWER_MAX = 1024 * 1024 };
-
-static int read_password(const char *path, char **out, struct ds_error *err)
-{
-    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(PASSWORD_MAX);
-
-    if (ds_file_read(&text, path, err) < 0) {
-        err->code = DS_E_CONFIG;
-        return ds_wrap(err, "pushgateway.password_file");
-    }
-    *out = ds_xstrndup(text.data, strcspn(text.data, "\r\n"));
-    explicit_bzero(text.data, text.len);
-    return 0;
-}
+enum { ANSWER_MAX = 1024 * 1024 };
 
 struct ds_pushgateway *ds_pushgateway_new(const struct ds_config *config,
                                           const char *address, int64_t timeout_ms,
@@ -26,8 +12,7 @@ struct ds_pushgateway *ds_pushgateway_new(const struct ds_config *config,
 {
     DS_AUTO(pushgateway) struct ds_pushgateway *server = ds_xcalloc(1, sizeof *server);
 
-    if (config->pushgateway.password_file &&
-        read_password(config->pushgateway.password_file, &server->password, err) < 0)
+    if (ds_config_read_password(config, &server->password, err) < 0)
         return NULL;
     memcpy(server->address, address, strnlen(address, sizeof server->address - 1));
     server->base = ds_xasprintf("%s://%s%s", config->pushgateway.scheme, address,
@@ -43,9 +28,7 @@ void ds_pushgateway_free(struct ds_pushgateway *server)
     if (!server)
         return;
     ds_http_loop_free(server->loop);
-    if (server->password)
-        explicit_bzero(server->password, strlen(server->password));
-    free(server->password);
+    ds_config_wipe_password(server->password);
     free(server->username);
     free(server->base);
     free(server);
