@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see cgi.h */
 #include "cgi.h"
-#include "dshard/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -35,8 +34,7 @@ int ds_cgi_run(const struct ds_responder_config *config, struct ds_error *err)
     DS_AUTO(handler) struct ds_handler handler;
     DS_AUTO(response) struct ds_response response;
     struct ds_request request = {.default_mode = config->mode,
-                                 .default_prefix = config->prefix,
-                                 .now_ms = ds_clock_wall_ms()};
+                                 .default_prefix = config->prefix};
 
     ds_handler_init(&handler);
     ds_response_init(&response);

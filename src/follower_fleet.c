@@ -81,11 +81,13 @@ static bool step(struct ds_follower *follower, struct ds_standing *standing,
     return standing->health.state == DS_HEALTH_UP ? !standing->health.fails : true;
 }
 
-/* Who was held before there was somebody to clean them is to be cleaned, too. */
+/* Who was held before there was somebody to clean them is to be cleaned, too.  A pass
+   goes by the state on disk: when that cannot be written, there is none. */
 static void set_cleaning(struct ds_follower *follower)
 {
     const struct ds_state *state = &follower->keeper.state;
     bool cleans = follower->tended && ds_follower_decides(follower) &&
+                  !follower->failure_logged &&
                   follower->config->watch.groups != DS_GROUPS_OFF;
 
     for (size_t i = 0; i < state->n_servers && cleans && !follower->health.cleans; i++) {

@@ -13,8 +13,10 @@ void ds_pacer_init(struct ds_pacer *pacer)
 
 void ds_pacer_note(struct ds_pacer *pacer, enum ds_pacer_event event, int64_t now_ms)
 {
-    if (event == DS_PACER_RING || event == DS_PACER_BACK)
+    if (event == DS_PACER_RING || event == DS_PACER_BACK) {
         pacer->lively_until_ms = now_ms + DS_PACER_LIVELY_MS;
+        pacer->settled_ms = now_ms + DS_PACER_SETTLED_MS;
+    }
     if (pacer->runs)
         pacer->again = true;
     else if (now_ms < pacer->due_ms)
@@ -46,7 +48,8 @@ static int64_t wait_ms(const struct ds_pacer *pacer, const struct ds_pacer_resul
                        int64_t now_ms)
 {
     int64_t pause_ms = longer(result->pause_ms, DS_PACER_PAUSE_MS);
-    bool waits = result->end == DS_PASS_WAITS || result->waits;
+    bool waits = result->waits || result->end == DS_PASS_WAITS ||
+                 (result->end == DS_PASS_DONE && !result->in_place);
 
     if (result->end == DS_PASS_BUSY)
         return busy_ms(pacer->n_busy);
@@ -70,6 +73,8 @@ void ds_pacer_end(struct ds_pacer *pacer, const struct ds_pacer_result *result,
     pacer->n_busy = result->end == DS_PASS_BUSY ? pacer->n_busy + 1 : 0;
     if (result->did_something)
         pacer->busy_until_ms = now_ms + DS_PACER_LIVELY_MS;
+    if (result->in_place && now_ms >= pacer->settled_ms)
+        pacer->lively_until_ms = now_ms;
     /* One that saw nothing is repeated soon, and will see what happened meanwhile. */
     pacer->due_ms =
         pacer->again && saw_groups ? now_ms : now_ms + wait_ms(pacer, result, now_ms);

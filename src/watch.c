@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* see watch.h; what is done between two waits is in follower.c */
+/* see watch.h; what is done between two waits is in follower.c and tender.c */
 #include "dshard/watch.h"
 #include "dshard/clock.h"
 #include "dshard/follower.h"
 #include "dshard/log.h"
 #include "dshard/notify.h"
+#include "dshard/tender.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -21,6 +22,7 @@ struct watch {
     const struct ds_watch_options *options;
     struct ds_config *config;
     struct ds_follower follower;
+    struct ds_tender *tender;
     int signals, changes; /* descriptors: signalfd, inotify on the directory */
     int64_t watchdog_ms, watchdog_due_ms;
     bool stop, ready;
@@ -35,6 +37,7 @@ static int open_signals(struct ds_error *err)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD); /* ends the wait; the tender looks for itself */
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
         (fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)) < 0)
         return ds_fail_errno(err, "cannot watch for signals");
@@ -116,6 +119,9 @@ static void reload(struct watch *watch)
     *watch->config = config; /* the follower borrows it by its old address: */
     watch->follower.config = watch->config;
     ds_follower_rejoin(&watch->follower);
+    if (ds_tender_configure(watch->tender, &err) < 0) /* the feed took it just now */
+        ds_log(DS_LOG_ERROR, "groups tended by the old configuration", "why", err.text,
+               NULL);
     warn_of_unlisted(watch);
     ds_log(DS_LOG_INFO, "configuration reloaded", "file", watch->options->config_path,
            NULL);
@@ -128,7 +134,7 @@ static void take_signals(struct watch *watch)
     while (read(watch->signals, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGHUP)
             reload(watch);
-        else
+        else if (info.ssi_signo != SIGCHLD)
             watch->stop = true;
     }
 }
@@ -174,6 +180,8 @@ static int64_t wait_ms(const struct watch *watch)
     int64_t next = ds_follower_next_ms(&watch->follower);
     int64_t now_ms = ds_clock_mono_ms();
 
+    if (watch->tender && ds_tender_next_ms(watch->tender) < next)
+        next = ds_tender_next_ms(watch->tender);
     if (watch->watchdog_ms && watch->watchdog_due_ms < next)
         next = watch->watchdog_due_ms;
     if (next <= now_ms)
@@ -194,30 +202,41 @@ static int start(struct watch *watch, struct ds_http_loop *loop, struct ds_error
     return ds_follower_begin(follower, err);
 }
 
+static void turn(struct watch *watch, struct ds_http_loop *loop)
+{
+    int fds[2 + DS_CHILD_FDS_MAX] = {watch->signals, watch->changes};
+    size_t n;
+
+    ds_follower_step(&watch->follower);
+    if (ds_follower_wants_write(&watch->follower))
+        ds_ignore(ds_follower_write(&watch->follower)); /* logs and retries by itself */
+    ds_tender_step(watch->tender);
+    tell_supervisor(watch);
+    n = 2 + ds_tender_fds(watch->tender, fds + 2);
+    ds_http_loop_run(loop, fds, n, wait_ms(watch));
+    take_signals(watch);
+    take_changes(watch);
+}
+
 static int loop_until_stopped(struct watch *watch, struct ds_http_loop *loop,
                               struct ds_error *err)
 {
     DS_AUTO(fd) int signals = open_signals(err);
     DS_AUTO(fd) int changes = -1;
-    int fds[2];
 
     if (signals < 0 || (changes = open_changes(watch->config->state_file, err)) < 0)
         return -1;
-    watch->signals = fds[0] = signals;
-    watch->changes = fds[1] = changes;
+    watch->tender = ds_tender_new(&watch->follower, watch->options->config_path, err);
+    if (!watch->tender)
+        return -1;
+    watch->signals = signals;
+    watch->changes = changes;
     watch->watchdog_ms = ds_notify_watchdog_ms();
     ds_log(DS_LOG_INFO, "watch started", "state", watch->config->state_file, NULL);
-    while (!watch->stop) {
-        ds_follower_step(&watch->follower);
-        if (ds_follower_wants_write(&watch->follower))
-            ds_ignore(
-                ds_follower_write(&watch->follower)); /* logs and retries by itself */
-        tell_supervisor(watch);
-        ds_http_loop_run(loop, fds, DS_COUNT(fds), wait_ms(watch));
-        take_signals(watch);
-        take_changes(watch);
-    }
+    while (!watch->stop)
+        turn(watch, loop);
     ds_notify("STOPPING=1");
+    ds_tender_free(watch->tender);
     ds_log(DS_LOG_INFO, "watch stopped", NULL);
     return 0;
 }

@@ -3,11 +3,13 @@
  * pacer.h - when the next pass over the fleet's groups is due: from what happens to ring
  * and servers, and from how the passes end.
  *
- *  at once     an event; while a pass runs: right after it, for it may have missed that
- *  pause       (the pass says how long) for 90 s after a change of the ring or a
- * cleaning, when each client's next push doubles a group; and while groups wait, as long
- * as passes find something to do 15 s        while groups wait 5 min       otherwise:
- * groups can come back by themselves
+ *  at once  an event; while a pass runs: right after it, for it may have missed that
+ *  pause    (the pass says how long) for 90 s after a change of the ring or the return of
+ *           a server, when each client's next push doubles a group; for 10 s when all is
+ *           in place by then, since only late pushes can double one.  Also while groups
+ *           wait, as long as passes find something to do
+ *  15 s     while groups wait or are misplaced
+ *  5 min    otherwise: groups can come back by themselves
  *
  * A pass that found the fleet locked is repeated after 2 s, then 4, 8, 15; one that
  * failed after 15 s.  Pure: times are arguments, monotonic.
@@ -19,6 +21,7 @@
 
 enum {
     DS_PACER_LIVELY_MS = 90000,
+    DS_PACER_SETTLED_MS = 10000,
     DS_PACER_WAITS_MS = 15000,
     DS_PACER_IDLE_MS = 300000,
     DS_PACER_BUSY_MS = 2000,
@@ -28,8 +31,7 @@ enum {
 };
 
 enum ds_pacer_event {
-    DS_PACER_START,   /* from now on the groups are ours to tend, or otherwise than before
-                       */
+    DS_PACER_START,   /* from now on the groups are ours, or to be tended otherwise */
     DS_PACER_RING,    /* pushes go elsewhere */
     DS_PACER_BACK,    /* a server is back, held, and to be cleaned */
     DS_PACER_RESTART, /* a server has started anew: old groups may be back */
@@ -48,6 +50,7 @@ struct ds_pacer_result {
     enum ds_pass_end end;
     bool did_something; /* deleted, merged or copied */
     bool waits;         /* also when something was refused */
+    bool in_place;      /* every group is where it belongs, and nowhere else */
     int64_t pause_ms;   /* before another pass; 0: not told */
     int64_t due_in_ms;  /* what waits for time alone; INT64_MAX: nothing */
 };
@@ -55,7 +58,8 @@ struct ds_pacer_result {
 struct ds_pacer {
     bool runs, again;        /* a pass runs; another one is wanted after it */
     int64_t due_ms;          /* the next one; INT64_MAX: none is wanted */
-    int64_t lively_until_ms; /* after an event */
+    int64_t lively_until_ms; /* after an event, and */
+    int64_t settled_ms;      /* from when on that is over if all is in place */
     int64_t busy_until_ms;   /* after a pass that did something */
     unsigned n_busy;         /* passes in a row that found the fleet locked */
 };

@@ -89,7 +89,8 @@ def test_kill_9_of_a_writer_at_any_moment_leaves_a_good_file(env):
     assert not reader.bad and reader.loads > 100
     assert killed > KILLS / 4, "the test must hit them alive"
     left = {n for n in os.listdir(env.dir) if "ring.json" in n}
-    assert left <= {"ring.json", ".ring.json.tmp", ".ring.json.watch"}, left
+    assert left <= {"ring.json", ".ring.json.tmp", ".ring.json.watch",
+                    ".ring.json.fleet"}, left
     env.dshard("register", stub.address, config=config).ok()
     assert env.state().is_checked() and gateway.address in env.state().members()
     assert not os.path.exists(env.path(".ring.json.tmp"))
@@ -178,7 +179,8 @@ def test_a_disk_that_refuses_is_survived_in_memory(env, harm, heal, words):
         pytest.skip("this kernel lets nobody mount in a namespace")
     gateways = env.pushgateways(3)
     os.mkdir(env.path("disk"))
-    config = env.config(gateways, state_file=env.path("disk/ring.json"))
+    config = env.config(gateways, state_file=env.path("disk/ring.json"),
+                        watch={"groups": "off"})  # passes have a file there, too
     watch = env.add(SmallDisk(env.dir, config)).start()
     first = watch.state.load()
     getattr(watch, harm)()

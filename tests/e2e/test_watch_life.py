@@ -156,7 +156,7 @@ def test_a_signal_ends_it_with_0_also_while_a_check_hangs(env, number):
     assert time.monotonic() - began < 1 * SLOW
     assert "watch stopped" in watch.log()
     left = {n for n in os.listdir(env.dir) if "ring.json" in n}
-    assert left <= {"ring.json", ".ring.json.watch"}, left
+    assert left <= {"ring.json", ".ring.json.watch", ".ring.json.fleet"}, left
 
 
 def test_a_restart_changes_no_ring(env):

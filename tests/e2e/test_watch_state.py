@@ -140,7 +140,8 @@ def test_watch_sets_a_bad_file_aside_and_the_handler_notices_nothing(env, house)
         assert asker.count > 10
     assert not asker.wrong
     left = {n for n in os.listdir(env.dir) if "ring.json" in n}
-    assert left <= {"ring.json", "ring.json.away", ".ring.json.watch", "ring.json.bad"}, left
+    assert left <= {"ring.json", "ring.json.away", ".ring.json.watch", ".ring.json.fleet",
+                    "ring.json.bad"}, left
     gateways[0].kill9()
     wait_until(lambda: env.state().members() == [gateways[1].address], 5, "it follows on")
     wait_until(lambda: front.owner() == gateways[1].address, 1, "the handler too")

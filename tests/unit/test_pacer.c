@@ -38,41 +38,54 @@ static void each_end_has_its_wait(void **state)
         int64_t want_ms;
     } rows[] = {
         /* A start alone, and a restart, are quiet. */
-        {DS_PACER_START, 0, {DS_PASS_DONE, false, false, 1000, INT64_MAX}, 300000},
-        {DS_PACER_RESTART, 0, {DS_PASS_DONE, true, false, 1000, INT64_MAX}, 300000},
-        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, 1000, INT64_MAX}, 15000},
-        {DS_PACER_START, 0, {DS_PASS_WAITS, false, false, 1000, INT64_MAX}, 15000},
-        {DS_PACER_START, 0, {DS_PASS_WAITS, true, true, 1000, INT64_MAX}, 1000},
+        {DS_PACER_START, 0, {DS_PASS_DONE, false, false, true, 1000, INT64_MAX}, 300000},
+        {DS_PACER_RESTART, 0, {DS_PASS_DONE, true, false, true, 1000, INT64_MAX}, 300000},
+        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, false, 1000, INT64_MAX}, 15000},
+        {DS_PACER_START, 0, {DS_PASS_WAITS, false, false, false, 1000, INT64_MAX}, 15000},
+        {DS_PACER_START, 0, {DS_PASS_WAITS, true, true, false, 1000, INT64_MAX}, 1000},
+        {DS_PACER_START, 0, {DS_PASS_DONE, false, false, false, 1000, INT64_MAX}, 15000},
         /* After a change of the ring, and while one is cleaned. */
-        {DS_PACER_RING, 0, {DS_PASS_DONE, false, false, 1000, INT64_MAX}, 1000},
-        {DS_PACER_RING, 89, {DS_PASS_DONE, false, false, 3000, INT64_MAX}, 3000},
-        {DS_PACER_RING, 90, {DS_PASS_DONE, false, false, 1000, INT64_MAX}, 300000},
-        {DS_PACER_BACK, 89, {DS_PASS_DONE, false, false, 1000, INT64_MAX}, 1000},
-        {DS_PACER_RING, 89, {DS_PASS_WAITS, false, true, 1000, 20000}, 1000},
-        {DS_PACER_RING, 90, {DS_PASS_WAITS, false, true, 1000, INT64_MAX}, 15000},
-        {DS_PACER_RING, 90, {DS_PASS_WAITS, true, true, 2500, INT64_MAX}, 2500},
+        {DS_PACER_RING, 0, {DS_PASS_DONE, false, false, true, 1000, INT64_MAX}, 1000},
+        {DS_PACER_RING, 89, {DS_PASS_DONE, false, false, false, 3000, INT64_MAX}, 3000},
+        {DS_PACER_RING, 90, {DS_PASS_DONE, false, false, true, 1000, INT64_MAX}, 300000},
+        {DS_PACER_BACK, 89, {DS_PASS_WAITS, false, false, false, 1000, INT64_MAX}, 1000},
+        {DS_PACER_RING, 9, {DS_PASS_DONE, true, false, true, 1000, INT64_MAX}, 1000},
+        {DS_PACER_RING, 10, {DS_PASS_DONE, true, false, true, 1000, INT64_MAX}, 300000},
+        {DS_PACER_BACK, 10, {DS_PASS_DONE, true, false, true, 1000, INT64_MAX}, 300000},
+        {DS_PACER_RING, 89, {DS_PASS_WAITS, false, true, false, 1000, 20000}, 1000},
+        {DS_PACER_RING, 90, {DS_PASS_WAITS, false, true, false, 1000, INT64_MAX}, 15000},
+        {DS_PACER_RING, 90, {DS_PASS_WAITS, true, true, false, 2500, INT64_MAX}, 2500},
         /* Something waits for time alone. */
-        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, 1000, 14000}, 14000},
-        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, 1000, 15000}, 15000},
-        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, 1000, 3600000}, 15000},
-        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, 1000, 10}, 1000},
-        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, 1000, -5000}, 1000},
-        {DS_PACER_START, 0, {DS_PASS_DONE, false, false, 1000, 10}, 300000},
+        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, false, 1000, 14000}, 14000},
+        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, false, 1000, 15000}, 15000},
+        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, false, 1000, 3600000}, 15000},
+        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, false, 1000, 10}, 1000},
+        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, false, 1000, -5000}, 1000},
+        {DS_PACER_START, 0, {DS_PASS_DONE, false, false, true, 1000, 10}, 300000},
         /* No pause, an absurd one, and one longer than any wait of ours. */
-        {DS_PACER_RING, 0, {DS_PASS_DONE, false, false, 0, INT64_MAX}, 1000},
-        {DS_PACER_RING, 0, {DS_PASS_DONE, false, false, -7, INT64_MAX}, 1000},
-        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, 40000, INT64_MAX}, 40000},
-        {DS_PACER_START, 0, {DS_PASS_DONE, false, false, 400000, INT64_MAX}, 400000},
+        {DS_PACER_RING, 0, {DS_PASS_DONE, false, false, true, 0, INT64_MAX}, 1000},
+        {DS_PACER_RING, 0, {DS_PASS_DONE, false, false, true, -7, INT64_MAX}, 1000},
+        {DS_PACER_START, 0, {DS_PASS_WAITS, false, true, false, 40000, INT64_MAX}, 40000},
+        {DS_PACER_START,
+         0,
+         {DS_PASS_DONE, false, false, true, 400000, INT64_MAX},
+         400000},
         /* A refused group is not tried each second. */
-        {DS_PACER_START, 0, {DS_PASS_REFUSED, false, false, 1000, INT64_MAX}, 300000},
-        {DS_PACER_START, 0, {DS_PASS_REFUSED, false, true, 1000, INT64_MAX}, 15000},
-        {DS_PACER_START, 0, {DS_PASS_REFUSED, true, true, 1000, INT64_MAX}, 5000},
-        {DS_PACER_RING, 0, {DS_PASS_REFUSED, false, false, 1000, INT64_MAX}, 5000},
-        {DS_PACER_RING, 0, {DS_PASS_REFUSED, false, false, 9000, INT64_MAX}, 9000},
+        {DS_PACER_START,
+         0,
+         {DS_PASS_REFUSED, false, false, false, 1000, INT64_MAX},
+         300000},
+        {DS_PACER_START,
+         0,
+         {DS_PASS_REFUSED, false, true, false, 1000, INT64_MAX},
+         15000},
+        {DS_PACER_START, 0, {DS_PASS_REFUSED, true, true, false, 1000, INT64_MAX}, 5000},
+        {DS_PACER_RING, 0, {DS_PASS_REFUSED, false, false, false, 1000, INT64_MAX}, 5000},
+        {DS_PACER_RING, 0, {DS_PASS_REFUSED, false, false, false, 9000, INT64_MAX}, 9000},
         /* It did not get to see anything. */
-        {DS_PACER_RING, 0, {DS_PASS_BUSY, false, false, 0, INT64_MAX}, 2000},
-        {DS_PACER_START, 0, {DS_PASS_BUSY, false, false, 0, INT64_MAX}, 2000},
-        {DS_PACER_RING, 0, {DS_PASS_FAILED, false, false, 0, INT64_MAX}, 15000},
+        {DS_PACER_RING, 0, {DS_PASS_BUSY, false, false, false, 0, INT64_MAX}, 2000},
+        {DS_PACER_START, 0, {DS_PASS_BUSY, false, false, false, 0, INT64_MAX}, 2000},
+        {DS_PACER_RING, 0, {DS_PASS_FAILED, false, false, false, 0, INT64_MAX}, 15000},
     };
 
     (void)state;
@@ -100,7 +113,8 @@ static void what_happens_during_a_pass_calls_for_another(void **state)
     (void)state;
     for (size_t i = 0; i < DS_COUNT(rows); i++) {
         struct ds_pacer pacer = pacer_at(DS_PACER_START, 0);
-        struct ds_pacer_result result = {.end = rows[i].end, .due_in_ms = NEVER};
+        struct ds_pacer_result result = {
+            .end = rows[i].end, .in_place = true, .due_in_ms = NEVER};
 
         ds_pacer_note(&pacer, DS_PACER_RESTART, NOW);
         assert_int_equal(ds_pacer_due_ms(&pacer), NEVER); /* one at a time */
@@ -138,7 +152,8 @@ static void a_locked_fleet_is_asked_less_and_less(void **state)
     static const int64_t want_ms[] = {2000, 4000, 8000, 15000, 15000, 15000};
     struct ds_pacer pacer = pacer_at(DS_PACER_RING, 0);
     struct ds_pacer_result busy = {.end = DS_PASS_BUSY, .due_in_ms = NEVER};
-    struct ds_pacer_result done = {.end = DS_PASS_DONE, .due_in_ms = NEVER};
+    struct ds_pacer_result done = {
+        .end = DS_PASS_DONE, .in_place = true, .due_in_ms = NEVER};
 
     (void)state;
     for (int round = 0; round < 2; round++) {
@@ -158,7 +173,7 @@ static void a_locked_fleet_is_asked_less_and_less(void **state)
 static void passes_that_find_something_go_on_until_they_do_not(void **state)
 {
     struct ds_pacer pacer = pacer_at(DS_PACER_START, 0);
-    struct ds_pacer_result waits = {DS_PASS_WAITS, true, true, 1000, NEVER};
+    struct ds_pacer_result waits = {DS_PASS_WAITS, true, true, false, 1000, NEVER};
 
     (void)state;
     ds_pacer_end(&pacer, &waits, NOW);
@@ -196,6 +211,7 @@ static void any_history_keeps_its_pace(void **state)
             .end = (enum ds_pass_end)random_below(&r, DS_PASS_FAILED + 1),
             .did_something = random_below(&r, 2),
             .waits = random_below(&r, 2),
+            .in_place = random_below(&r, 2),
             .pause_ms = (int64_t)random_below(&r, 5000),
             .due_in_ms =
                 random_below(&r, 2) ? NEVER : (int64_t)random_below(&r, 100000) - 5000,

@@ -109,7 +109,10 @@ class Env:
         return self.add(Stub(*args, **options))
 
     def config(self, servers, **options):
-        """A ConfigFile; servers: addresses or things that have one."""
+        """A ConfigFile; servers: addresses or things that have one.  A stub has no groups:
+        it is not to be asked for them."""
+        if any(isinstance(s, Stub) for s in servers):
+            options.setdefault("watch", {"groups": "off"})
         names = [getattr(s, "address", s) for s in servers]
         return ConfigFile(self.dir, names, **options)
 
