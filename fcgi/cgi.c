@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see cgi.h */
 #include "cgi.h"
+#include "dshard/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ int ds_cgi_run(const struct ds_responder_config *config, struct ds_error *err)
     DS_AUTO(handler) struct ds_handler handler;
     DS_AUTO(response) struct ds_response response;
     struct ds_request request = {.default_mode = config->mode,
-                                 .default_prefix = config->prefix};
+                                 .default_prefix = config->prefix,
+                                 .now_ms = ds_clock_wall_ms()};
 
     ds_handler_init(&handler);
     ds_response_init(&response);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see handler.h */
 #include "handler.h"
-#include "dshard/sd.h"
 #include "dshard/url.h"
 #include "lookup.h"
+#include "pages.h"
 
 #include <strings.h>
 
@@ -257,54 +257,21 @@ static void answer_group(const struct context *c)
         answer_lookup(c, owner);
 }
 
-static void answer_sd(const struct context *c)
+/* In mode auth there is none: it is asked about pushes only, and a 200 would say "pass
+   on". */
+static const struct ds_fcgi_page *find_page(const struct context *c)
 {
-    /* An empty list would make Prometheus drop every target; after an error it keeps
-       what it has. */
-    if (!c->view->state) {
-        refuse(c, 503, "the state of the ring is not known yet");
-        return;
-    }
-    ds_response_begin(c->response, 200);
-    ds_sd_format(c->view->state, &c->response->body);
-    finish(c, JSON);
+    return c->mode == DS_MODE_AUTH ? NULL : ds_fcgi_page_find(c->path, c->path_len);
 }
 
-static void answer_ok(const struct context *c)
+static void answer_page(const struct context *c, const struct ds_fcgi_page *page)
 {
-    ds_response_begin(c->response, 200);
-    ds_buf_adds(&c->response->body, "OK\n");
-    finish(c, TEXT);
-}
+    const char *type = page->write(c->view, c->request, c->response);
 
-static void answer_ready(const struct context *c)
-{
-    if (c->view->state)
-        answer_ok(c);
+    if (type)
+        finish(c, type);
     else
         refuse(c, 503, "the state of the ring is not known yet");
-}
-
-static const struct page {
-    const char *path;
-    void (*answer)(const struct context *c);
-} pages[] = {
-    {"/-/healthy", answer_ok},
-    {"/-/ready", answer_ready},
-    {"/sd", answer_sd},
-    {"/test/v1", answer_ok}, /* the seed's own check */
-};
-
-static const struct page *find_page(const struct context *c)
-{
-    if (c->mode == DS_MODE_AUTH)
-        return NULL; /* it is asked about pushes only, and a 200 would say "pass on" */
-    for (size_t i = 0; i < DS_COUNT(pages); i++) {
-        if (strlen(pages[i].path) == c->path_len &&
-            memcmp(pages[i].path, c->path, c->path_len) == 0)
-            return &pages[i];
-    }
-    return NULL;
 }
 
 /* "http://host" of an absolute target is cut: a proxy's way to write it. */
@@ -362,7 +329,7 @@ static bool read_settings(struct context *c, const char **prefix)
 
 static void answer(struct context *c)
 {
-    const struct page *page;
+    const struct ds_fcgi_page *page;
     const char *prefix;
 
     if (!read_settings(c, &prefix))
@@ -375,7 +342,7 @@ static void answer(struct context *c)
     if (!page)
         answer_group(c);
     else if (is_read_method(c->request->method))
-        page->answer(c);
+        answer_page(c, page);
     else
         refuse_with(c, 405, "this page can only be read", READ_METHODS);
 }

@@ -43,6 +43,7 @@ struct ds_request {
     const char *prefix; /* DSHARD_PREFIX; NULL: default_prefix */
     enum ds_mode default_mode;
     const char *default_prefix; /* NULL: none */
+    int64_t now_ms;             /* Unix time, for the pages that tell ages */
 };
 
 /* Sets the field that a CGI variable, NAME=VALUE, is about; others are ignored.  The

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see responder.h */
 #include "responder.h"
+#include "dshard/clock.h"
 
 #include <fcgiapp.h>
 #include <stdlib.h>
@@ -79,7 +80,8 @@ static bool read_request(FCGX_Request *fcgi, int *in)
 static void decide(struct ds_responder *responder)
 {
     struct ds_request request = {.default_mode = responder->config.mode,
-                                 .default_prefix = responder->config.prefix};
+                                 .default_prefix = responder->config.prefix,
+                                 .now_ms = ds_clock_wall_ms()};
 
     for (char **param = responder->fcgi.envp; *param; param++)
         ds_request_param(&request, *param);

@@ -6,7 +6,12 @@
 
 #include <stdlib.h>
 
-enum { PAUSE_MIN_MS = 1000, PAUSE_DUE_MIN_MS = 200, PAUSE_READINGS = 4 };
+enum {
+    PAUSE_MIN_MS = 1000,
+    PAUSE_DUE_MIN_MS = 200,
+    PAUSE_READINGS = 4,
+    BUDGET_READINGS = 2
+};
 
 /* ---- the servers --------------------------------------------------------------------
  */
@@ -30,13 +35,14 @@ void ds_mover_read(struct ds_mover *mover, const size_t *servers, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         gateways[i] = mover->peers[servers[i]].gateway;
+        ds_inventory_release(
+            &mover->peers[servers[i]].now); /* before the new one is in */
         ds_inventory_init(&inventories[i], ds_pushgateway_address(gateways[i]));
     }
     ds_pushgateway_list_all(gateways, n, inventories);
     for (size_t i = 0; i < n; i++) {
         struct ds_mover_peer *peer = &mover->peers[servers[i]];
 
-        ds_inventory_release(&peer->now);
         peer->now = inventories[i];
         peer->read_at_ms = began_ms;
         if (!peer->now.reached)
@@ -296,6 +302,15 @@ static bool is_delete_only(const struct ds_move *move)
     return move->from == move->to || (move->kept && !move->n_families);
 }
 
+/* Reading must not be what most of the time goes into. */
+static int64_t budget_ms(const struct ds_mover *mover)
+{
+    int64_t reading_ms = mover->report->read_ms * BUDGET_READINGS;
+
+    return reading_ms > mover->options->budget_ms ? reading_ms
+                                                  : mover->options->budget_ms;
+}
+
 static int carry_out(struct ds_mover *mover, struct ds_error *err)
 {
     struct ds_mover_progress progress = {.n_todo = mover->n_todo};
@@ -310,7 +325,7 @@ static int carry_out(struct ds_mover *mover, struct ds_error *err)
     if (ds_mover_run_deletes(mover, mover->todo, n_deletes, err) < 0)
         return -1;
     if (mover->options->budget_ms)
-        mover->ends_ms = ds_clock_mono_ms() + mover->options->budget_ms;
+        mover->ends_ms = ds_clock_mono_ms() + budget_ms(mover);
     return ds_mover_run_copies(mover, mover->todo + n_deletes, mover->n_todo - n_deletes,
                                err);
 }

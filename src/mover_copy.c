@@ -176,8 +176,22 @@ static bool make(struct ds_mover_courier *courier, struct ds_mover_sent *sent,
     return false;
 }
 
-/* Sends it.  One error of the server's may be about this push, two are about the server.
- */
+/* One error of the server's may be about this push; two are about the server. */
+static void fail_push(struct ds_mover *mover, const struct ds_move *move,
+                      const struct ds_error *err)
+{
+    struct ds_mover_peer *peer = &mover->peers[move->to];
+
+    if (err->code != DS_E_NET && !peer->doubted) {
+        ds_mover_refuse(mover, move, err->text);
+        peer->doubted = mover->report->refusals[mover->report->n_refusals - 1].why;
+        return;
+    }
+    if (peer->doubted)
+        ds_mover_report_forgive(mover->report, peer->doubted);
+    ds_mover_break(mover, move->to, err);
+}
+
 static void push(struct ds_mover_courier *courier, struct ds_mover_batch *batch,
                  struct ds_mover_sent *sent, const struct ds_payload *payload)
 {
@@ -191,16 +205,14 @@ static void push(struct ds_mover_courier *courier, struct ds_mover_batch *batch,
 
     batch->push_ms = ds_clock_mono_ms() - began_ms;
     sent->job->n_copies++;
-    batch->sent[batch->n++] = *sent;
-    if (rc == 0)
-        return;
-    batch->sent[batch->n - 1].refused = true;
-    if (err.code == DS_E_REFUSED && sent->guarded)
-        return; /* settling shows whether the guard was the reason */
-    if (err.code == DS_E_REFUSED || (err.code != DS_E_NET && !peer->n_failed++))
+    sent->refused = rc < 0;
+    if (rc < 0 && err.code != DS_E_REFUSED) {
+        sent->guarded = false;
+        fail_push(courier->mover, move, &err);
+    } else if (rc < 0 && !sent->guarded) { /* else settling shows why */
         ds_mover_refuse(courier->mover, move, err.text);
-    else
-        ds_mover_break(courier->mover, move->to, &err);
+    }
+    batch->sent[batch->n++] = *sent;
 }
 
 /* ---- batches ------------------------------------------------------------------------

@@ -19,7 +19,8 @@ struct ds_mover_peer {
     struct ds_inventory now;        /* the last reading */
     int64_t read_at_ms;             /* when that began, by our clock that never steps; or
                                        DS_MOVER_NEVER_MS */
-    unsigned n_failed;  /* pushes that it answered with an error, but for a refusal */
+    const char
+        *doubted;       /* the words of a refusal that may be its own failure; borrowed */
     bool asked, checks; /* it says that it checks what is pushed, if it has been asked */
     bool broken;        /* it failed on the way: no more is asked of it */
 };
@@ -52,6 +53,8 @@ bool ds_mover_delete(struct ds_mover *mover, const struct ds_move *move);
 /* Counts a move as dealt with, however it ended. */
 void ds_mover_step(struct ds_mover *mover);
 void ds_mover_refuse(struct ds_mover *mover, const struct ds_move *move, const char *why);
+/* Takes back the refusal whose words these are. */
+void ds_mover_report_forgive(struct ds_mover_report *report, const char *why);
 
 /* Makes it a push that fails when the group is there; only where ds_mover_can_guard(). */
 void ds_mover_guard(struct ds_payload *payload);

@@ -87,6 +87,19 @@ bool ds_mover_report_has_refused(const struct ds_mover_report *report,
     return false;
 }
 
+void ds_mover_report_forgive(struct ds_mover_report *report, const char *why)
+{
+    size_t at = 0;
+
+    while (report->refusals[at].why != why)
+        at++;
+    free(report->refusals[at].identity);
+    free(report->refusals[at].why);
+    report->n_refusals--;
+    memmove(&report->refusals[at], &report->refusals[at + 1],
+            (report->n_refusals - at) * sizeof *report->refusals);
+}
+
 /* ---- where the groups are -----------------------------------------------------------
  */
 

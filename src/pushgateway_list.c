@@ -205,5 +205,9 @@ int ds_pushgateway_count_groups(const struct ds_config *config, const char *addr
     *n = 0;
     ds_listing_begin(&listing, server, count, n, &request);
     ds_ignore(ds_pushgateway_do(server, &request, &response, err)); /* the end says it */
-    return ds_listing_end(&listing, &response, err);
+    if (ds_listing_end(&listing, &response, err) == 0)
+        return 0;
+    if (err->code == DS_E_NET && *n)
+        err->code = DS_E_PEER;
+    return -1;
 }

@@ -11,7 +11,17 @@ static const double COUNT_MAX = 9007199254740992.0; /* 2^53 */
 
 /* ---- /api/v1/status ---- */
 
-static int read_version(const json_t *info, char out[32], struct ds_error *err)
+static bool is_printable(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] <= ' ' || text[i] > '~')
+            return false;
+    }
+    return true;
+}
+
+/* One that was built without telling it its version says "". */
+static int read_version(const json_t *info, char *out, size_t size, struct ds_error *err)
 {
     const json_t *item = json_object_get(info, "version");
     const char *text = json_string_value(item);
@@ -19,12 +29,8 @@ static int read_version(const json_t *info, char out[32], struct ds_error *err)
 
     if (!text)
         return ds_fail(err, DS_E_FORMAT, "it does not tell its version");
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] <= ' ' || text[i] > '~')
-            len = 32;
-    }
-    if (len >= 32)
-        return ds_fail(err, DS_E_FORMAT, "its version is none");
+    if (len >= size || !is_printable(text, len))
+        return ds_fail(err, DS_E_FORMAT, "what it tells as its version is none");
     memcpy(out, len ? text : "unknown", len ? len + 1 : sizeof "unknown");
     return 0;
 }
@@ -63,7 +69,8 @@ static int read_status(const json_t *root, struct ds_pushgateway_status *out,
         read_flag(flags, "web.enable-admin-api", &out->admin_api, err) < 0 ||
         read_flag(flags, "push.enable-utf8-names", &out->utf8_names, err) < 0)
         return -1;
-    return read_version(json_object_get(data, "build_information"), out->version, err);
+    return read_version(json_object_get(data, "build_information"), out->version,
+                        sizeof out->version, err);
 }
 
 int ds_pushgateway_parse_status(const char *text, size_t len,

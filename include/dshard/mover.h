@@ -39,7 +39,8 @@ struct ds_mover_options {
     enum ds_plan_mode mode;
     int64_t patience_ms, leave_older_than_ms;
     int64_t timeout_ms; /* of one request */
-    int64_t budget_ms;  /* no new batch of copies after that; 0: until all is done */
+    int64_t budget_ms;  /* no new batch of copies after that, or after twice the time that
+                           reading took if that is longer; 0: until all is done */
     bool dry_run;       /* plans only; report->plan has the moves */
     const char *const *yields; /* addresses whose copies never win */
     size_t n_yields;

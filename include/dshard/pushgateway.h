@@ -69,7 +69,8 @@ int ds_pushgateway_list(struct ds_pushgateway *server, struct ds_inventory *out,
 void ds_pushgateway_list_all(struct ds_pushgateway *const *servers, size_t n,
                              struct ds_inventory *out);
 
-/* How many groups a server holds. */
+/* How many groups a server holds.  One that told of some and broke off is not gone: that
+   is DS_E_PEER, and *n is how many it told of. */
 int ds_pushgateway_count_groups(const struct ds_config *config, const char *address,
                                 int64_t timeout_ms, size_t *n, struct ds_error *err)
     DS_NODISCARD;

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see acts.h */
 #include "acts.h"
-#include "dshard/clock.h"
 #include "dshard/log.h"
-#include "dshard/watch.h"
+#include "dshard/settle.h"
 #include "json.h"
 #include "members.h"
 
 #include <stdlib.h>
 
-enum { SETTLE_POLL_MS = 30 };
-
-static void acts_release(struct ds_cmd_acts *acts)
+void ds_cmd_acts_release(struct ds_cmd_acts *acts)
 {
     free(acts->items);
     *acts = (struct ds_cmd_acts){0};
@@ -156,8 +153,10 @@ static void report_text(struct ds_cmd_context *ctx, const struct ds_cmd_acts *ac
 }
 
 /* Who was registered has been looked at, and who was taken out is no member. */
-static bool is_settled(const struct ds_cmd_acts *acts, const struct ds_state *state)
+static bool is_settled(const void *arg, const struct ds_state *state)
 {
+    const struct ds_cmd_acts *acts = arg;
+
     for (size_t i = 0; i < acts->n; i++) {
         const struct ds_standing *standing =
             ds_state_find(state, acts->items[i].server.address);
@@ -171,35 +170,6 @@ static bool is_settled(const struct ds_cmd_acts *acts, const struct ds_state *st
             return false;
     }
     return true;
-}
-
-/*
- * Waits until the ring has followed.  The watch does it, which may be one that another
- * command runs for a moment; when there is none, this command does once what it would do.
- */
-static int settle(struct ds_config *config, const struct ds_cmd_acts *acts,
-                  int64_t timeout_ms, struct ds_error *err)
-{
-    struct ds_watch_options options = {0};
-    int64_t deadline = ds_clock_mono_ms() + timeout_ms;
-
-    for (;;) {
-        DS_AUTO(state) struct ds_state state = {0};
-
-        if (ds_watch_once(config, &options, err) == 0)
-            return 0;
-        if (err->code != DS_E_TEMP) {
-            err->code = DS_E_TEMP;
-            return ds_wrap(err, "it is written, but the ring has not followed");
-        }
-        if (ds_state_load(&state, config->state_file, err) == 0 &&
-            is_settled(acts, &state))
-            return 0;
-        if (ds_clock_mono_ms() >= deadline)
-            return ds_fail(err, DS_E_TEMP,
-                           "it is written, but the watch has not taken it up yet");
-        ds_clock_sleep_ms(SETTLE_POLL_MS);
-    }
 }
 
 static int run_acts(struct ds_cmd_context *ctx, struct ds_config *config,
@@ -221,7 +191,8 @@ static int run_acts(struct ds_cmd_context *ctx, struct ds_config *config,
     else
         report_text(ctx, acts, done, dry_run);
     if (n_changed && !dry_run && registry->ops->is_state_file &&
-        settle(config, acts, ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err) < 0)
+        ds_settle(config, is_settled, acts,
+                  ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err) < 0)
         return -1;
     if (n_failed)
         return ds_fail(err, DS_E_FAILED, "%zu of %zu servers failed", n_failed, acts->n);
@@ -264,6 +235,6 @@ int ds_cmd_acts_do(struct ds_cmd_context *ctx, ds_cmd_choose_fn *choose,
     rc = choose_and_run(ctx, &config, registry, choose, options, done, dry_run, &acts,
                         err);
     registry->ops->free(registry);
-    acts_release(&acts);
+    ds_cmd_acts_release(&acts);
     return rc;
 }

@@ -14,6 +14,8 @@ struct ds_cmd_acts {
     size_t n;
 };
 
+void ds_cmd_acts_release(struct ds_cmd_acts *acts);
+
 /* The operands as servers (weights from the configuration if they are listed there). */
 int ds_cmd_acts_from_operands(const struct ds_cmd_context *ctx,
                               const struct ds_config *config, enum ds_act_kind kind,

@@ -12,7 +12,7 @@
 #include <time.h>
 
 /* So often the state file, and with it the ring, is read again. */
-enum { BUDGET_MS = 5000 };
+enum { BUDGET_MS = 2000 };
 
 struct options {
     struct ds_opt_list match;
@@ -25,7 +25,7 @@ static const struct ds_opt options[] = {
     {"match", '\0', DS_OPT_LIST, offsetof(struct options, match), "LABEL=VALUE",
      "only groups with that label (several: all must hold)"},
     {"once", '\0', DS_OPT_FLAG, offsetof(struct options, once), NULL,
-     "only what is due now; do not wait for the rest"},
+     "one pass, of some seconds, over what is due now"},
     {"dry-run", '\0', DS_OPT_FLAG, offsetof(struct options, dry_run), NULL,
      "say what would be done now and do nothing"},
     {"patience", '\0', DS_OPT_TEXT, offsetof(struct options, patience), "TIME",
@@ -150,7 +150,7 @@ static int repeat(struct run *run, struct ds_fleet_lock *lock, struct ds_error *
             is_stopped(run))
             return 0;
         say_waiting(run);
-        if (run->report.n_undone)
+        if (run->report.n_undone && !run->unread_since_ms)
             continue;
         if (wait_stop(run, ds_mover_pause_ms(&run->report)))
             return 0;
@@ -179,6 +179,9 @@ static int work(struct run *run, struct ds_error *err)
      */
     if (run->operation)
         ds_ignore(ds_operation_end(run->config->state_file, &ignored));
+    else if (rc == 0 && !run->options->dry_run)
+        ds_ignore(
+            ds_operation_end_dead(run->config->state_file, run->total.command, &ignored));
     return rc;
 }
 

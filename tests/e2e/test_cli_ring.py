@@ -3,10 +3,11 @@
 
 import bisect
 import json
+import re
 
 import pytest
 
-from testenv import check_schema, digest, murmur3
+from testenv import check_schema, digest, free_port, murmur3
 from testenv.state import owner
 
 MEMBERS = [("10.0.0.1:9091", 1), ("10.0.0.2:9091", 1), ("10.0.0.3:9091", 3)]
@@ -295,3 +296,28 @@ def test_plan_takes_server_names_as_the_configuration_does(env, state):
     config = env.config(["10.0.0.1"], pushgateway={"port": 9091})
     result = env.dshard("ring", "plan", "--remove", "10.0.0.1", config=config)
     assert result.rc == 0, result
+
+
+def test_plan_names_the_groups_of_those_that_answer(env, state):
+    gateway, dead = env.pushgateway(), f"127.0.0.1:{free_port()}"
+    state.write([gateway.address, dead, {"address": "10.9.9.9:1", "health": "down"}])
+    config = env.config([gateway])
+    after = [(gateway.address, 1)]
+    for i in range(8):
+        gateway.push(f"/metrics/job/job{i}")
+    wanted = {i for i in range(8) if owner([*after, ("127.0.0.1:1", 1)],
+                                           f"/metrics/job/job{i}".encode()) == "127.0.0.1:1"}
+    args = ("ring", "plan", "--add", "127.0.0.1:1", "--remove", f"{dead},10.9.9.9:1")
+    groups = check_schema("ring-plan", env.dshard(
+        *args, "-o", "json", config=config).ok().json())["groups"]
+    assert groups["known"] == 8 and groups["takes_ms"] >= 60000
+    assert {m["labels"]["job"] for m in groups["moving"]} == {f"job{i}" for i in wanted}
+    assert {(m["from"], m["to"]) for m in groups["moving"]} == {
+        (gateway.address, "127.0.0.1:1")}
+    assert sorted(u["address"] for u in groups["unreached"]) == sorted([dead, "10.9.9.9:1"])
+    text = env.dshard(*args, config=config).ok().stdout
+    assert re.search(rf"{gateway.address} +127.0.0.1:1 +{len(wanted)}\n", text), text
+    assert f"what {dead} holds is not known: " in text and "is not known: it is down" in text
+    assert f"{len(wanted)} of 8 groups would move, in about 1m" in text
+    named = env.dshard(*args, "--groups", config=config).ok().stdout
+    assert all(f'{{job="job{i}"}}' in named for i in wanted), named

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from testenv import TOP, Answer, free_port, wait_until
+from testenv import BIN, TOP, Answer, clean_environ, free_port, wait_until
 from testenv.state import checksum, dump
 
 
@@ -94,6 +94,48 @@ def refused_groups(env):
     rc, said = run(env, "groups", "move", "--patience", "0s", config=env.config(gateways))
     assert '{job="a"} stays on ' in said
     return rc, said
+
+
+def stocked_newcomer(env):
+    gateways = env.pushgateways(2)
+    gateways[1].push("/metrics/job/a")
+    return run(env, "scale", "up", gateways[1].address, config=env.config(gateways[:1]))
+
+
+def dead_leaver(env):
+    gateways, config = registered(env, 2)
+    gateways[1].kill9()
+    return run(env, "scale", "down", gateways[1].address, config=config)
+
+
+def unscraped_newcomer(env):
+    gateways = env.pushgateways(2)
+    return run(env, "scale", "up", gateways[1].address, "--settle", "50ms", "--patience",
+               "0s", config=env.config(gateways[:1]))
+
+
+def scale_in_between(env, interfere):
+    """While it waits for a scrape."""
+    gateways = env.pushgateways(2)
+    config = env.config(gateways[:1])
+    scale = subprocess.Popen(
+        [os.path.join(BIN, "dshard"), "--config", config.path, "scale", "up",
+         gateways[1].address], env=clean_environ(), stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: "Prometheus" in str(env.state().load()["operation"]), 10, "a step")
+    result = interfere(config)
+    scale.send_signal(signal.SIGINT)
+    said = scale.communicate(timeout=10)[1]
+    return result or (scale.returncode, said)
+
+
+def scale_stopped(env):
+    return scale_in_between(env, lambda config: None)
+
+
+def fleet_locked(env):
+    return scale_in_between(env, lambda config: run(
+        env, "groups", "move", "--timeout", "100ms", config=config))
 
 
 def dead_newcomer(env):
@@ -258,6 +300,11 @@ ENTRIES = {
     "'...': the checksum": damaged_state,
     "'...': format": newer_state,
     "the ring in": no_members,
+    "'...' holds": stocked_newcomer,
+    "... does not answer, so": dead_leaver,
+    "nobody seems to scrape": unscraped_newcomer,
+    "not finished; the same": scale_stopped,
+    "the fleet's lock is held": fleet_locked,
     "...: not registered": dead_newcomer,
     "'...' still holds": groups_left,
     "... healthy servers": too_few_left,

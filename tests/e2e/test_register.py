@@ -198,6 +198,17 @@ def test_a_server_that_does_not_say_whether_it_is_empty_needs_force(env, gateway
     await_members(env, gateways)
 
 
+@pytest.mark.parametrize("text", ['{"status":"success","data":[', "", "<html>"])
+def test_half_a_list_of_groups_is_no_empty_one(env, gateways, text):
+    stub = env.stub()
+    config = env.config([*gateways, stub])
+    env.watch(config)
+    stub.answer = lambda *_: (200, {}, text.encode())
+    result = env.dshard("deregister", stub.address, config=config)
+    assert result.rc == 5 and "--force" in result.stderr and "/api/v1/metrics" in result.stderr
+    assert stub.address in env.state().members()
+
+
 def test_of_several_one_with_groups_keeps_all(env, gateways, config, watch):
     gateways[1].push("/metrics/job/a")
     names = [g.address for g in gateways[:2]]

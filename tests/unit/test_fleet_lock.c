@@ -98,7 +98,6 @@ static void other_locks_are_not_in_its_way(void **state)
 
     ds_keeper_init(&keeper, f->state);
     assert_ok(ds_keeper_lock(&keeper, 0, &err), &err);
-    assert_ok(ds_fleet_lock_check(lock, &err), &err);
 }
 
 /* What a child does with the lock once it has it. */
@@ -180,7 +179,6 @@ static void what_makes_no_sense_there_is_not_repeated(void **state)
     struct fixture *f = *state;
     DS_AUTO(fleet_lock) struct ds_fleet_lock *lock = take(f, "scale up");
     DS_AUTO(buf) struct ds_buf large = DS_BUF_INIT(100000);
-    struct ds_error err = DS_ERROR_INIT;
 
     for (size_t i = 0; i < DS_COUNT(texts); i++) {
         put(f->lock, texts[i], strlen(texts[i]));
@@ -192,7 +190,6 @@ static void what_makes_no_sense_there_is_not_repeated(void **state)
     ds_buf_adds(&large, "\"}");
     put(f->lock, large.data, large.len);
     assert_refused(f, 0, DS_E_TEMP, "is held by another dshard");
-    assert_ok(ds_fleet_lock_check(lock, &err), &err);
 }
 
 static void a_lock_file_that_was_removed_is_a_lost_lock(void **state)

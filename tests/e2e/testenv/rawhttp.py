@@ -58,6 +58,8 @@ class RawHTTP:
     def connect(self):
         if not self.sock:
             self.sock = socket.create_connection((self.host, self.port), self.timeout)
+            # Head and body go out one after the other: without this the body waits 40 ms.
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self.sock
 
     def send_head(self, method, target, headers=()):

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stop.h - SIGINT and SIGTERM asked for at moments that suit: a step is finished, locks
+ * are given back.  The second one ends the program as usual.
+ */
+#ifndef DSHARD_CMD_STOP_H
+#define DSHARD_CMD_STOP_H
+
+#include "dshard/base.h"
+
+#include <signal.h>
+
+struct ds_cmd_stop {
+    sigset_t signals; /* blocked until the first has come */
+    bool came;
+};
+
+void ds_cmd_stop_init(struct ds_cmd_stop *stop);
+/* Whether one has come; arg: a struct ds_cmd_stop.  A ds_mover_stop_fn. */
+bool ds_cmd_stop_came(void *arg);
+
+#endif
