@@ -4,14 +4,38 @@
 #include "dshard/pushgateway.h"
 #include "scale_impl.h"
 
-/* ---- the fleet as it is ---- */
+#include <stdlib.h>
 
-/* What the servers of a fleet must have in common, as some member of it tells. */
-struct fleet {
-    bool known;
-    char address[DS_ADDRESS_MAX]; /* who told it */
+enum { PROBES = 8 };
+
+/* ---- what the servers tell of themselves ---- */
+
+struct told {
+    char address[DS_ADDRESS_MAX];
     struct ds_pushgateway_status status;
 };
+
+/* Those that answer, the fleet's first. */
+struct fleet {
+    struct told *items; /* owned */
+    size_t n;
+};
+
+static void ds_auto_fleet(struct fleet *fleet)
+{
+    free(fleet->items);
+}
+
+static void remember(struct fleet *fleet, const char *address,
+                     const struct ds_pushgateway_status *status)
+{
+    struct told *told;
+
+    fleet->items = ds_xreallocarray(fleet->items, fleet->n + 1, sizeof *fleet->items);
+    told = &fleet->items[fleet->n++];
+    told->status = *status;
+    memcpy(told->address, address, strlen(address) + 1);
+}
 
 static struct ds_pushgateway *open_server(const struct ds_scale *scale,
                                           const char *address, struct ds_error *err)
@@ -19,22 +43,65 @@ static struct ds_pushgateway *open_server(const struct ds_scale *scale,
     return ds_pushgateway_new(scale->config, address, scale->options.timeout_ms, err);
 }
 
-/* The first member that answers will do: what they disagree about among themselves is not
-   ours to judge. */
 static void look_at_fleet(const struct ds_scale *scale, struct fleet *fleet)
 {
-    for (size_t i = 0; i < scale->known.n_servers && !fleet->known; i++) {
+    for (size_t i = 0; i < scale->known.n_servers; i++) {
         const struct ds_standing *standing = &scale->known.servers[i];
-        struct ds_error ignored = DS_ERROR_INIT; /* the next one may answer */
+        struct ds_pushgateway_status status;
+        struct ds_error ignored = DS_ERROR_INIT; /* who is down is no business of ours */
         DS_AUTO(pushgateway) struct ds_pushgateway *server = NULL;
 
         if (standing->intent != DS_INTENT_IN || standing->health.state == DS_HEALTH_DOWN)
             continue;
         server = open_server(scale, standing->server.address, &ignored);
-        fleet->known =
-            server && ds_pushgateway_status(server, &fleet->status, &ignored) == 0;
-        memcpy(fleet->address, standing->server.address, DS_ADDRESS_MAX);
+        if (server && ds_pushgateway_status(server, &status, &ignored) == 0)
+            remember(fleet, standing->server.address, &status);
     }
+}
+
+/* ---- one server under two names ---- */
+
+/* Whether connections to one are seen by the other; half of them, because others come and
+   go meanwhile. */
+static bool is_one_process(const struct ds_scale *scale, struct ds_pushgateway *a,
+                           const char *b)
+{
+    struct ds_pushgateway *probes[PROBES] = {0};
+    struct ds_error ignored = DS_ERROR_INIT; /* then it is not proven */
+    uint64_t before, after;
+    bool is_seen = false;
+
+    if (ds_pushgateway_count_open(a, &before, &ignored) == 0) {
+        for (size_t i = 0; i < PROBES; i++) {
+            probes[i] = open_server(scale, b, &ignored);
+            ds_ignore(probes[i] && ds_pushgateway_ready(probes[i], &ignored) < 0);
+        }
+        is_seen = ds_pushgateway_count_open(a, &after, &ignored) == 0 &&
+                  after >= before + PROBES / 2;
+    }
+    for (size_t i = 0; i < PROBES; i++)
+        ds_pushgateway_free(probes[i]);
+    return is_seen;
+}
+
+/* Two names of one server would get its share twice, and deleting a copy at one name
+   would delete it at the other. */
+static int check_twin(const struct ds_scale *scale, struct ds_pushgateway *server,
+                      const struct ds_pushgateway_status *status,
+                      const struct fleet *fleet, struct ds_error *err)
+{
+    const char *address = ds_pushgateway_address(server);
+
+    for (size_t i = 0; i < fleet->n; i++) {
+        const struct told *told = &fleet->items[i];
+
+        if (told->status.started_ms == status->started_ms &&
+            strcmp(told->address, address) != 0 &&
+            is_one_process(scale, server, told->address))
+            return ds_fail(err, DS_E_FAILED, "%s and %s are the same server", address,
+                           told->address);
+    }
+    return 0;
 }
 
 /* ---- who comes ---- */
@@ -64,12 +131,13 @@ static int check_status(const struct ds_scale *scale, const char *address,
                         const struct ds_pushgateway_status *status,
                         const struct fleet *fleet, struct ds_error *err)
 {
-    if (fleet->known && fleet->status.utf8_names != status->utf8_names &&
-        !scale->options.force)
+    const struct told *first = fleet->n ? &fleet->items[0] : NULL;
+
+    if (first && first->status.utf8_names != status->utf8_names && !scale->options.force)
         return ds_fail(err, DS_E_REFUSED,
                        "%s runs %s --push.enable-utf8-names and %s %s it: what one takes "
                        "the other refuses (--force does it)",
-                       address, status->utf8_names ? "with" : "without", fleet->address,
+                       address, status->utf8_names ? "with" : "without", first->address,
                        status->utf8_names ? "without" : "with");
     if (!status->persists)
         ds_scale_warn(scale,
@@ -104,7 +172,7 @@ static int check_empty(const struct ds_scale *scale, struct ds_scale_server *ite
 }
 
 static int check_newcomer(const struct ds_scale *scale, struct ds_scale_server *item,
-                          const struct fleet *fleet, struct ds_error *err)
+                          struct fleet *fleet, struct ds_error *err)
 {
     const char *address = item->server.address;
     DS_AUTO(pushgateway)
@@ -115,8 +183,10 @@ static int check_newcomer(const struct ds_scale *scale, struct ds_scale_server *
         ds_pushgateway_status(server, &status, err) < 0)
         return -1;
     item->reached = true;
-    if (check_status(scale, address, &status, fleet, err) < 0)
+    if (check_twin(scale, server, &status, fleet, err) < 0 ||
+        check_status(scale, address, &status, fleet, err) < 0)
         return -1;
+    remember(fleet, address, &status);
     return check_empty(scale, item, server, err);
 }
 
@@ -198,7 +268,7 @@ static int check_config(const struct ds_scale *scale, struct ds_error *err)
 
 int ds_scale_check(struct ds_scale *scale, struct ds_error *err)
 {
-    struct fleet fleet = {0};
+    DS_AUTO(fleet) struct fleet fleet = {0};
 
     if (scale->options.adopt && scale->options.wipe)
         return ds_fail(err, DS_E_USAGE, "--adopt and --wipe exclude each other");

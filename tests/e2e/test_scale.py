@@ -2,6 +2,7 @@
 """`scale up`, `down` and `to`, and `drain --wait`: standalone, with real Pushgateways."""
 
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -277,6 +278,40 @@ def test_a_group_that_nobody_takes_stays_and_is_named(env):
     assert fleet.json("down", gone.address)["done"]
 
 
+def on_terminal(fleet, answer, *args):
+    """(exit status, what the terminal showed)."""
+    control, terminal = pty.openpty()
+    scale = subprocess.Popen(
+        [os.path.join(BIN, "dshard"), "--config", fleet.config.path, "scale", *args],
+        env=clean_environ(TERM="xterm"), stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    try:
+        while True:
+            shown += os.read(control, 65536)
+            if shown.endswith(b"[y/N] "):
+                os.write(control, answer)
+    except OSError:  # the other end is closed
+        pass
+    os.close(control)
+    return scale.wait(), shown.decode()
+
+
+def test_a_terminal_is_asked_and_shown_how_far_it_is(env):
+    fleet = Fleet(env, groups=12)
+    args = ["up", fleet.spare.address, *FAST]
+    before = fleet.snapshot()
+    for answer in (b"n\n", b"\n", b"\x04"):
+        rc, shown = on_terminal(fleet, answer, *args)
+        assert rc == 3 and "nothing was changed" in shown and "12 groups would move" in shown
+        assert fleet.snapshot() == before
+    rc, shown = on_terminal(fleet, b"y\n", *args)
+    assert rc == 0 and "moving groups [" in shown and "is a member now" in shown, shown
+    fleet.assert_in_place(fleet.all)
+    rc, shown = on_terminal(fleet, b"", "down", fleet.spare.address, "--yes", *FAST[:2])
+    assert rc == 0 and "Go on?" not in shown
+
+
 # ---- guards --------------------------------------------------------------------------
 
 
@@ -294,6 +329,15 @@ def test_what_cannot_be_is_refused_before_anything_changes(env):
         result = env.dshard("scale", *args, config=fleet.config)
         assert result.rc == rc and words in result.stderr, result
     assert fleet.snapshot() == before
+
+
+def test_one_server_is_not_added_under_two_names(env):
+    fleet = Fleet(env, groups=2)
+    for known, other in [(fleet.gateways[0], []), (fleet.spare, [fleet.spare.address])]:
+        alias = f"localhost:{known.port}"
+        result = fleet.scale("up", *other, alias, rc=1)
+        assert "are the same server" in result.stderr and alias in result.stderr, result
+    assert fleet.spare.address not in fleet.text()
 
 
 def test_a_dead_server_is_given_up_only_by_force(env):
