@@ -105,10 +105,9 @@ static int look(struct run *run, struct ds_error *err)
     after = ds_scale_members_after(scale, &state, &n_after);
     if (!n_after)
         return ds_fail(err, DS_E_FAILED, "no member would be left");
-    run->view = ds_plan_view_new(before, n_before, after, n_after,
-                                 state.generation ? state.replicas
-                                                  : run->config.ring.replicas,
-                                 err);
+    run->view = ds_plan_view_new(
+        before, n_before, after, n_after,
+        state.generation ? state.replicas : run->config.ring.replicas, err);
     if (!run->view)
         return -1;
     for (size_t i = 0; i < scale->n_add; i++) {
