@@ -131,28 +131,18 @@ static bool prepare(struct ds_mover_courier *courier, struct ds_mover_job *job,
     return true;
 }
 
-/* A series that two groups expose cannot be told apart in the scrape; the text has it. */
 static int make_payload(const struct ds_mover_courier *courier,
                         const struct ds_mover_sent *sent, struct ds_payload *payload,
                         struct ds_error *err)
 {
     const struct ds_move *move = sent->job->move;
-    const char *const *only = move->kept ? move->families : NULL;
-    const struct ds_scrape *scrape = courier->snapshot.scrape;
-    struct ds_error text_err = DS_ERROR_INIT;
+    const struct ds_snapshot *snapshot = &courier->snapshot;
 
-    if (ds_payload_make(payload, scrape, sent->json, sent->json_len, only,
-                        move->n_families, err) == 0)
+    if (ds_payload_make(payload, snapshot->scrape, sent->json, sent->json_len,
+                        move->kept ? move->families : NULL, move->n_families, err) == 0)
         return 0;
-    if (err->code != DS_E_FAILED)
-        return -1;
-    ds_buf_clear(&payload->body);
-    if (scrape && ds_payload_make(payload, NULL, sent->json, sent->json_len, only,
-                                  move->n_families, &text_err) == 0)
-        return 0;
-    if (!scrape)
-        ds_wrap(err, "it cannot be scraped (%s), and as text",
-                courier->snapshot.scrape_err.text);
+    if (!snapshot->scrape && err->code == DS_E_FAILED)
+        ds_wrap(err, "it cannot be scraped (%s), and as text", snapshot->scrape_err.text);
     return -1;
 }
 
@@ -250,7 +240,7 @@ static void push_batch(struct ds_mover_courier *courier, size_t at,
         if (batch->n) /* what clients need is not ours to take */
             ds_clock_sleep_ms(batch->push_ms);
         push(courier, batch, &sent, &payload);
-        if (batch->n == DS_MOVER_BATCH_MAX || mover->peers[batch->to].broken ||
+        if (batch->n == DS_MOVER_PUSHES_MAX || mover->peers[batch->to].broken ||
             ds_clock_mono_ms() >= ends_ms || ds_mover_must_stop(mover))
             break;
     }

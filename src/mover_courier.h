@@ -5,6 +5,10 @@
 
 #include "mover_impl.h"
 
+/* Pushes between two looks at both servers: more of them than DELETEs, where looking
+   takes longer than pushing. */
+enum { DS_MOVER_PUSHES_MAX = 200 };
+
 /* One move that copies. */
 struct ds_mover_job {
     const struct ds_move *move;
@@ -43,7 +47,7 @@ struct ds_mover_sent {
 };
 
 struct ds_mover_batch {
-    struct ds_mover_sent sent[DS_MOVER_BATCH_MAX];
+    struct ds_mover_sent sent[DS_MOVER_PUSHES_MAX];
     size_t n;
     size_t to;
     int64_t push_ms; /* how long the last push took */

@@ -7,8 +7,8 @@
 #include "dshard/pushgateway.h"
 
 enum {
-    DS_MOVER_BATCH_MAX = 50,
-    DS_MOVER_BATCH_MS = 250, /* of DELETEs after the reading that allows them */
+    DS_MOVER_BATCH_MAX = 50, /* DELETEs after the reading that allows them, */
+    DS_MOVER_BATCH_MS = 250, /* and for how long it does */
 };
 
 #define DS_MOVER_NEVER_MS (INT64_MIN / 2)

@@ -3,6 +3,7 @@
 push, between a push and a delete."""
 
 import json
+import threading
 
 import pytest
 
@@ -126,6 +127,21 @@ def test_a_copy_that_is_pushed_to_is_not_deleted(env):
     assert families(pair.new, job="a") == {"m": "2", "kept": "1"}
 
 
+def test_a_family_that_arrives_meanwhile_is_not_replaced(env):
+    pair = Pair(env)
+    pair.old.push(PATH, OLD)
+    pair.new.push(PATH, "m 2\n")
+
+    def late(method, path, n):
+        if path.endswith("/api/v1/metrics") and n == 2:
+            pair.new.push(PATH, "kept 2\n", "POST")
+    pair.at_new.before = late
+    result, _ = pair.move(rc=3)
+    assert result["raced"] == 1 and result["merged"] == 0
+    pair.finish()
+    assert families(pair.new, job="a") == {"m": "2", "kept": "2"}
+
+
 def test_the_one_to_stay_is_gone(env):
     """Somebody deletes it, or its server comes back empty: then the other one is not
     deleted."""
@@ -159,6 +175,23 @@ def test_a_server_that_does_not_check_gets_no_guard(env):
     pair.finish()
     wait_until(lambda: pair.new.request("GET", "/metrics").status == 200, 2, "the mending")
     assert families(pair.new, job="a")["m"] == "3"
+
+
+def test_what_is_queued_is_waited_for(env):
+    """The answer is 202, and it is done later."""
+    pair = Pair(env, args=["--push.disable-consistency-check"])
+    pair.old.push(PATH, OLD)
+
+    def queue(method, path, n):
+        if method == "PUT":
+            threading.Timer(0.1, pair.new.push, (PATH, OLD)).start()
+            return 202, b""
+        return None
+    pair.at_new.before = queue
+    result, _ = pair.move()
+    assert result["done"] and result["copied"] == 1 and result["raced"] == 0
+    assert families(pair.new, job="a") == {"m": "1", "kept": "1"}
+    pair.finish()
 
 
 def test_a_server_that_fails_on_the_way(env):
