@@ -149,10 +149,10 @@ const struct ds_config_key ds_config_keys[] = {
      .meaning = "what `dshard watch` does about misplaced groups"},
     {"watch.groups", .type = DS_CONFIG_GROUPS, .offset = IN_CONFIG(watch.groups),
      .choices = groups, .preset = "move",
-     .meaning = "off, dedupe (removes old copies) or move; not acted on yet"},
+     .meaning = "off, dedupe (removes old copies) or move (also brings groups home)"},
     {"watch.patience", .type = DS_CONFIG_DURATION, .offset = IN_CONFIG(watch.patience_ms),
      .min = 50, .max = 24 * HOUR, .preset = "1m",
-     .meaning = "how long a group has to be silent before it is moved; not acted on yet"},
+     .meaning = "how long a group has to be silent before it is copied to its owner"},
 
     {"state_file", .type = DS_CONFIG_FILE, .offset = IN_CONFIG(state_file), .min = 1,
      .max = 4095, .preset = "/var/lib/dshard/ring.json",

@@ -77,6 +77,9 @@ def check_claims(text):
     assert text.count("ok: 300 of 300 pushes accepted") == 4
     assert "ok: each group is on one server" in text
     assert "ok: only the " in text
+    removed = re.search(r"ok: its (\d+) old copies were removed", text)
+    assert int(removed[1]) > 30
+    assert "ok: each group is on its owner again, and nowhere else" in text
     assert "ok: every group is pushed to its first owner again" in text
     assert text.endswith("All of it was so.  Now everything is stopped and removed.\n")
     counts = [int(n) for n in re.findall(r"^ +(\d+) groups on ", text, re.M)]
@@ -203,6 +206,7 @@ def test_two_frontends_agree_as_claimed(demo_consul):
     assert "ok: each group is on one server, whichever way it came" in text
     assert float(re.search(r"dropped it after (\d+\.\d) s", text).group(1)) < 10 * SLOW
     assert re.search(r"ok: the watch of (nginx|lighttpd) decides, after", text)
+    assert "ok: each group is on its owner again, and nowhere else" in text
     assert text.endswith("All of it was so.  Now everything is stopped and removed.\n")
     assert "\x1b" not in text and max(map(len, text.splitlines())) < 80
 
