@@ -145,8 +145,8 @@ static void choose_servers(const struct ds_state *state, struct ds_mover_report 
         ds_inventory_init(&report->inventories[i], report->servers[i].address);
 }
 
-static int connect_all(struct ds_mover *mover, const struct ds_config *config,
-                       struct ds_error *err)
+int ds_mover_connect(struct ds_mover *mover, const struct ds_config *config,
+                     struct ds_error *err)
 {
     struct ds_mover_report *report = mover->report;
 
@@ -162,6 +162,16 @@ static int connect_all(struct ds_mover *mover, const struct ds_config *config,
             return -1;
     }
     return 0;
+}
+
+void ds_mover_disconnect(struct ds_mover *mover)
+{
+    for (size_t i = 0; mover->peers && i < mover->report->n_servers; i++) {
+        ds_pushgateway_free(mover->peers[i].gateway);
+        ds_inventory_release(&mover->peers[i].now);
+    }
+    free(mover->peers);
+    mover->peers = NULL;
 }
 
 static void keep_matching(const struct ds_mover_options *options,
@@ -342,7 +352,7 @@ static int run_pass(struct ds_mover *mover, const struct ds_config *config,
 
     choose_servers(state, mover->report);
     mover->report->ring = ds_state_ring(state);
-    if (connect_all(mover, config, err) < 0 || read_all(mover, err) < 0)
+    if (ds_mover_connect(mover, config, err) < 0 || read_all(mover, err) < 0)
         return -1;
     make_plan(mover, state);
     choose_moves(mover);
@@ -371,11 +381,7 @@ int ds_mover_pass(const struct ds_config *config, const struct ds_state *state,
 
     ds_mover_report_clear(report);
     rc = run_pass(&mover, config, state, err);
-    for (size_t i = 0; mover.peers && i < report->n_servers; i++) {
-        ds_pushgateway_free(mover.peers[i].gateway);
-        ds_inventory_release(&mover.peers[i].now);
-    }
-    free(mover.peers);
+    ds_mover_disconnect(&mover);
     free(mover.todo);
     return rc;
 }

@@ -38,6 +38,11 @@ struct ds_mover {
 /* By source, target and group: one batch then needs two servers read. */
 void ds_mover_sort(struct ds_move **moves, size_t n);
 
+/* Makes `peers`, with a gateway for each server of the report that is not down. */
+int ds_mover_connect(struct ds_mover *mover, const struct ds_config *config,
+                     struct ds_error *err) DS_NODISCARD;
+void ds_mover_disconnect(struct ds_mover *mover);
+
 /* Reads these servers anew, side by side. */
 void ds_mover_read(struct ds_mover *mover, const size_t *servers, size_t n);
 /* The group as the last reading has it; NULL: not there. */
@@ -48,7 +53,8 @@ void ds_mover_break(struct ds_mover *mover, size_t server, const struct ds_error
 bool ds_mover_can_do(const struct ds_mover *mover, const struct ds_move *move);
 bool ds_mover_must_stop(const struct ds_mover *mover);
 
-/* Deletes the copy that goes; false: the server failed, and is broken now. */
+/* Deletes the copy that goes (only its group and `from` count); false: the server failed,
+ * and is broken now. */
 bool ds_mover_delete(struct ds_mover *mover, const struct ds_move *move);
 /* Counts a move as dealt with, however it ended. */
 void ds_mover_step(struct ds_mover *mover);

@@ -198,7 +198,7 @@ static void mark_owners(const struct ds_mover_report *report,
     }
 }
 
-static size_t end_of_group(const struct ds_mover_place *places, size_t n, size_t at)
+size_t ds_mover_group_end(const struct ds_mover_place *places, size_t n, size_t at)
 {
     size_t end = at + 1;
 
@@ -235,6 +235,49 @@ struct ds_mover_place *ds_mover_places(const struct ds_mover_report *report, siz
     return places;
 }
 
+/* ---- how old a group is -------------------------------------------------------------
+ */
+
+/* When it was pushed, by our clock; by the last try when none has worked. */
+static int64_t pushed_ms(const struct ds_mover_report *report,
+                         const struct ds_mover_place *place)
+{
+    const struct ds_inventory *inventory = &report->inventories[place->server];
+    const struct ds_group *group = place->group;
+    int64_t at_us = group->pushed_us;
+
+    if (!at_us)
+        at_us = group->failed_us ? group->failed_us : group->created_us;
+    if (!at_us)
+        return DS_MOVER_NEVER_MS;
+    return at_us / 1000 - (inventory->skew_least_ms + inventory->skew_most_ms) / 2;
+}
+
+int64_t ds_mover_age_ms(const struct ds_mover_report *report,
+                        const struct ds_mover_place *place, int64_t now_ms)
+{
+    int64_t at_ms = pushed_ms(report, place);
+
+    return at_ms == DS_MOVER_NEVER_MS ? -1 : now_ms - at_ms;
+}
+
+const struct ds_mover_place *ds_mover_newest(const struct ds_mover_report *report,
+                                             const struct ds_mover_place *places,
+                                             size_t n)
+{
+    const struct ds_mover_place *newest = places;
+
+    for (size_t i = 1; i < n; i++) {
+        bool worked = places[i].group->pushed_us != 0;
+
+        if (worked != (newest->group->pushed_us != 0)
+                ? worked
+                : pushed_ms(report, &places[i]) > pushed_ms(report, newest))
+            newest = &places[i];
+    }
+    return newest;
+}
+
 void ds_mover_report_count(struct ds_mover_report *report)
 {
     size_t n;
@@ -242,7 +285,7 @@ void ds_mover_report_count(struct ds_mover_report *report)
     const struct ds_mover_place *places = list;
 
     for (size_t i = 0; i < n;) {
-        size_t end = end_of_group(places, n, i);
+        size_t end = ds_mover_group_end(places, n, i);
         bool misplaced = false;
 
         for (size_t k = i; k < end; k++) {

@@ -118,6 +118,17 @@ bool ds_mover_is_done(const struct ds_mover_report *report, enum ds_plan_mode mo
 /* Every copy of every group, by identity and then by server; a new array, to free(). */
 struct ds_mover_place *ds_mover_places(const struct ds_mover_report *report, size_t *n)
     DS_NODISCARD;
+/* Where the copies of the group at places[at] end, of n. */
+size_t ds_mover_group_end(const struct ds_mover_place *places, size_t n, size_t at);
+/* The one of n copies of a group that was pushed last, each by its server's clock; a push
+   that failed counts only where none has worked. */
+const struct ds_mover_place *ds_mover_newest(const struct ds_mover_report *report,
+                                             const struct ds_mover_place *places,
+                                             size_t n);
+/* How long ago a copy was pushed, by its server's clock, by the last try when none has
+   worked; negative: not known, or a time in the future. */
+int64_t ds_mover_age_ms(const struct ds_mover_report *report,
+                        const struct ds_mover_place *place, int64_t now_ms);
 /* How long to wait before the next pass: grows with the time that reading took. */
 int64_t ds_mover_pause_ms(const struct ds_mover_report *report);
 

@@ -127,21 +127,6 @@ json_t *ds_cmd_group_add_json(json_t *row, const char *identity, size_t len)
     return row;
 }
 
-int64_t ds_cmd_group_age_ms(const struct ds_mover_report *report,
-                            const struct ds_mover_place *place, int64_t now_ms)
-{
-    const struct ds_inventory *inventory = &report->inventories[place->server];
-    const struct ds_group *group = place->group;
-    int64_t at_us = group->pushed_us;
-
-    if (!at_us)
-        at_us = group->failed_us ? group->failed_us : group->created_us;
-    if (!at_us)
-        return -1;
-    return now_ms + (inventory->skew_least_ms + inventory->skew_most_ms) / 2 -
-           at_us / 1000;
-}
-
 json_t *ds_cmd_groups_servers_json(const struct ds_mover_report *report)
 {
     json_t *servers = json_array();

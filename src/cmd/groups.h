@@ -27,11 +27,6 @@ void ds_cmd_group_add_text(const char *identity, size_t len, struct ds_buf *out)
 /* Adds "group" (that text) and "labels" (an object) to a JSON object; returns it. */
 json_t *ds_cmd_group_add_json(json_t *row, const char *identity, size_t len);
 
-/* How long ago it was pushed by its server's clock, by the last try when none has worked;
-   -1: not known. */
-int64_t ds_cmd_group_age_ms(const struct ds_mover_report *report,
-                            const struct ds_mover_place *place, int64_t now_ms);
-
 /* [{"address":...}]: as the report has them. */
 json_t *ds_cmd_groups_servers_json(const struct ds_mover_report *report);
 

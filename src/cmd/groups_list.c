@@ -22,13 +22,27 @@ static const struct ds_opt options[] = {
      "only groups that lie on a server that does not own them"},
 };
 
-static bool is_shown(const struct options *o, const struct ds_mover_report *report,
-                     const struct ds_mover_place *place, int64_t now_ms)
+/* Moves those that are shown to the front, and returns their number. */
+static size_t choose(const struct options *o, const struct ds_mover_report *report,
+                     struct ds_mover_place *places, size_t n)
 {
-    if (o->misplaced && !place->misplaced)
-        return false;
-    return !o->older_than_ms ||
-           ds_cmd_group_age_ms(report, place, now_ms) > o->older_than_ms;
+    int64_t now_ms = ds_clock_wall_ms();
+    size_t kept = 0;
+
+    for (size_t i = 0, end; i < n; i = end) {
+        const struct ds_mover_place *newest;
+
+        end = ds_mover_group_end(places, n, i);
+        newest = ds_mover_newest(report, places + i, end - i);
+        if (o->older_than_ms &&
+            ds_mover_age_ms(report, newest, now_ms) <= o->older_than_ms)
+            continue;
+        for (size_t k = i; k < end; k++) {
+            if (!o->misplaced || places[k].misplaced)
+                places[kept++] = places[k];
+        }
+    }
+    return kept;
 }
 
 static void add_age(struct ds_table *table, const struct ds_mover_report *report,
@@ -36,7 +50,7 @@ static void add_age(struct ds_table *table, const struct ds_mover_report *report
 {
     char age[DS_DURATION_TEXT_MAX];
 
-    ds_duration_format_short(ds_cmd_group_age_ms(report, place, now_ms), age);
+    ds_duration_format_short(ds_mover_age_ms(report, place, now_ms), age);
     ds_table_add(table, place->group->pushed_us ? age : "never");
 }
 
@@ -79,8 +93,7 @@ static void add_row(struct ds_table *table, const struct ds_mover_report *report
     add_notes(table, place);
 }
 
-static void show_text(struct ds_cmd_context *ctx, const struct options *o,
-                      const struct ds_mover_report *report,
+static void show_text(struct ds_cmd_context *ctx, const struct ds_mover_report *report,
                       const struct ds_mover_place *places, size_t n)
 {
     static const char *const headings[] = {"GROUP", "SERVER", "OWNER", ">PUSHED",
@@ -95,10 +108,8 @@ static void show_text(struct ds_cmd_context *ctx, const struct options *o,
         ds_table_init(&table, wide_headings, DS_COUNT(wide_headings));
     else
         ds_table_init(&table, headings, DS_COUNT(headings));
-    for (size_t i = 0; i < n; i++) {
-        if (is_shown(o, report, &places[i], now_ms))
-            add_row(&table, report, &places[i], wide, now_ms);
-    }
+    for (size_t i = 0; i < n; i++)
+        add_row(&table, report, &places[i], wide, now_ms);
     ds_table_format(&table, &ctx->out);
     ds_buf_addf(&ctx->out, "\n%zu %s, %zu misplaced, %zu %s too many\n", report->n_groups,
                 report->n_groups == 1 ? "group" : "groups", report->n_misplaced,
@@ -121,17 +132,13 @@ static json_t *row_json(const struct ds_mover_report *report,
     return ds_cmd_group_add_json(row, group->identity, group->identity_len);
 }
 
-static void show_json(struct ds_cmd_context *ctx, const struct options *o,
-                      const struct ds_mover_report *report,
+static void show_json(struct ds_cmd_context *ctx, const struct ds_mover_report *report,
                       const struct ds_mover_place *places, size_t n)
 {
     json_t *rows = json_array();
-    int64_t now_ms = ds_clock_wall_ms();
 
-    for (size_t i = 0; i < n; i++) {
-        if (is_shown(o, report, &places[i], now_ms))
-            json_array_append_new(rows, row_json(report, &places[i]));
-    }
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(rows, row_json(report, &places[i]));
     ds_cmd_add_json(ctx, json_pack("{so,so,sI,sI}", "groups", rows, "servers",
                                    ds_cmd_groups_servers_json(report), "misplaced",
                                    (json_int_t)report->n_misplaced, "copies",
@@ -159,10 +166,11 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
         return -1;
     }
     places = ds_mover_places(&report, &n);
+    n = choose(o, &report, places, n);
     if (ds_cmd_wants(ctx, "json"))
-        show_json(ctx, o, &report, places, n);
+        show_json(ctx, &report, places, n);
     else
-        show_text(ctx, o, &report, places, n);
+        show_text(ctx, &report, places, n);
     return ds_cmd_groups_check_read(&report, true, err);
 }
 
