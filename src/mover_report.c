@@ -227,7 +227,7 @@ struct ds_mover_place *ds_mover_places(const struct ds_mover_report *report, siz
     *n = unite(places, *n);
     mark_owners(report, places, *n);
     for (size_t i = 0; i < *n;) {
-        size_t end = end_of_group(places, *n, i);
+        size_t end = ds_mover_group_end(places, *n, i);
 
         mark_beaten(report, places + i, end - i);
         i = end;

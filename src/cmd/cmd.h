@@ -61,6 +61,8 @@ extern const struct ds_cmd ds_cmd_ring_plan;
 extern const struct ds_cmd ds_cmd_groups_list;
 extern const struct ds_cmd ds_cmd_groups_move;
 extern const struct ds_cmd ds_cmd_groups_dedupe;
+extern const struct ds_cmd ds_cmd_groups_expire;
+extern const struct ds_cmd ds_cmd_groups_delete;
 extern const struct ds_cmd ds_cmd_scale_up;
 extern const struct ds_cmd ds_cmd_scale_down;
 extern const struct ds_cmd ds_cmd_scale_to;

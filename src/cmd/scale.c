@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scale.c - servers come and go, with their groups: up, down, or to a whole list. */
 #include "dshard/scale.h"
+#include "ask.h"
 #include "dshard/log.h"
 #include "dshard/num.h"
 #include "dshard/settle.h"
@@ -12,13 +13,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
     SETTLE_MS = 75000, /* Prometheus asks for its targets once a minute */
     LOCK_MS = 60000,   /* with Consul a killed holder has it for 20 s */
     ANSWER_MS = 10000,
-    LINE_MAX_BYTES = 64,
 };
 
 struct options {
@@ -132,20 +131,6 @@ static void show_plan(const struct run *run)
     fwrite(text.data, 1, text.len, stderr);
 }
 
-/* Asks only somebody who can answer. */
-static int confirm(const struct run *run, struct ds_error *err)
-{
-    char line[LINE_MAX_BYTES];
-
-    if (run->options->yes || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-        return 0;
-    fputs("Go on? [y/N] ", stderr);
-    fflush(stderr);
-    if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
-        return 0;
-    return ds_fail(err, DS_E_NO, "nothing was changed");
-}
-
 /* ---- telling how far it is ---- */
 
 static void on_step(void *arg, unsigned step, unsigned n_steps, const char *what)
@@ -233,7 +218,7 @@ static int check_and_run(struct run *run, struct ds_error *err)
         return -1;
     if (!run->options->dry_run) {
         show_plan(run);
-        if (confirm(run, err) < 0)
+        if (ds_cmd_ask(run->options->yes, err) < 0)
             return -1;
         ds_cmd_stop_init(&run->stop);
         rc = ds_scale_run(scale, err);

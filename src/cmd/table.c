@@ -3,11 +3,13 @@
 #include "cmd.h"
 
 const struct ds_cmd *const ds_cmds[] = {
-    &ds_cmd_register,    &ds_cmd_deregister,    &ds_cmd_drain,       &ds_cmd_undrain,
-    &ds_cmd_watch,       &ds_cmd_ring_show,     &ds_cmd_ring_lookup, &ds_cmd_ring_plan,
-    &ds_cmd_scale_up,    &ds_cmd_scale_down,    &ds_cmd_scale_to,    &ds_cmd_groups_list,
-    &ds_cmd_groups_move, &ds_cmd_groups_dedupe, &ds_cmd_status,      &ds_cmd_config_check,
-    &ds_cmd_config_show, &ds_cmd_help,
+    &ds_cmd_register,      &ds_cmd_deregister,    &ds_cmd_drain,
+    &ds_cmd_undrain,       &ds_cmd_watch,         &ds_cmd_ring_show,
+    &ds_cmd_ring_lookup,   &ds_cmd_ring_plan,     &ds_cmd_scale_up,
+    &ds_cmd_scale_down,    &ds_cmd_scale_to,      &ds_cmd_groups_list,
+    &ds_cmd_groups_move,   &ds_cmd_groups_dedupe, &ds_cmd_groups_expire,
+    &ds_cmd_groups_delete, &ds_cmd_status,        &ds_cmd_config_check,
+    &ds_cmd_config_show,   &ds_cmd_help,
 };
 const size_t ds_n_cmds = DS_COUNT(ds_cmds);
 

@@ -8,14 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fleet.h"
+#include "report.h"
 
 /* The groups of these fleets: "a" is B's by right, "b" is A's, "c" is C's. */
 static struct ds_mover_report *report_of(struct fleet *fleet, const char *a,
                                          const char *b, const char *c)
 {
-    struct ds_mover_report *report = ds_xcalloc(1, sizeof *report);
-
     fleet_start(fleet);
     fleet_add(fleet,
               "job\xff"
@@ -29,29 +27,7 @@ static struct ds_mover_report *report_of(struct fleet *fleet, const char *a,
               "job\xff"
               "c",
               fleet_hash(fleet, C), 0, c);
-    ds_mover_report_init(report);
-    report->n_servers = FLEET;
-    report->servers = ds_xcalloc(FLEET, sizeof *report->servers);
-    report->inventories = ds_xcalloc(FLEET, sizeof *report->inventories);
-    for (size_t i = 0; i < FLEET; i++) {
-        memcpy(report->servers[i].address, fleet->inventories[i].address, DS_ADDRESS_MAX);
-        report->servers[i].member = i != D;
-        report->servers[i].reached = true;
-        report->inventories[i] = fleet->inventories[i];
-        fleet->inventories[i].groups = NULL; /* the report's now */
-        fleet->inventories[i].n = 0;
-    }
-    report->ring = fleet->ring;
-    fleet->ring = NULL;
-    return report;
-}
-
-static void end(struct fleet *fleet, struct ds_mover_report *report)
-{
-    ds_mover_report_release(report);
-    ds_mover_report_release(report); /* twice is fine */
-    free(report);
-    fleet_end(fleet);
+    return report_take(fleet);
 }
 
 static const struct ds_group *group_at(const struct ds_mover_report *report,
@@ -108,7 +84,7 @@ static void places_come_by_group_and_server(void **state)
     assert_int_equal(report->servers[D].n_groups, 0);
     assert_false(ds_mover_is_done(report, DS_PLAN_MOVE));
     assert_false(ds_mover_is_done(report, DS_PLAN_DEDUPE));
-    end(&fleet, report);
+    report_end(&fleet, report);
 }
 
 static void what_the_pass_did_counts(void **state)
@@ -135,7 +111,7 @@ static void what_the_pass_did_counts(void **state)
     assert_counts(report, 3, 0, 0);
     assert_int_equal(report->servers[B].n_groups, 1);
     assert_true(ds_mover_is_done(report, DS_PLAN_MOVE));
-    end(&fleet, report);
+    report_end(&fleet, report);
 }
 
 static void a_copy_made_where_a_phantom_lay_is_one(void **state)
@@ -156,7 +132,7 @@ static void a_copy_made_where_a_phantom_lay_is_one(void **state)
                                   "a"));
     assert_places(report, "aB bA cC");
     assert_counts(report, 3, 0, 0);
-    end(&fleet, report);
+    report_end(&fleet, report);
 }
 
 static void nothing_that_counts_is_on_a_server_about_to_come_in(void **state)
@@ -170,7 +146,7 @@ static void nothing_that_counts_is_on_a_server_about_to_come_in(void **state)
     assert_places(report, "aA:B aD:B- bD:A cC cD:C-");
     report->servers[D].intent = DS_INTENT_DRAINING;
     assert_places(report, "aA:B- aD:B bD:A cC cD:C-");
-    end(&fleet, report);
+    report_end(&fleet, report);
 }
 
 static void without_a_ring_nothing_is_misplaced(void **state)
@@ -184,7 +160,7 @@ static void without_a_ring_nothing_is_misplaced(void **state)
     report->ring = NULL;
     assert_places(report, "aA- aB bD cC");
     assert_counts(report, 3, 0, 1);
-    end(&fleet, report);
+    report_end(&fleet, report);
 }
 
 static void what_is_left_by_wish_is_in_place(void **state)
@@ -198,7 +174,7 @@ static void what_is_left_by_wish_is_in_place(void **state)
     assert_true(ds_mover_is_done(report, DS_PLAN_DEDUPE));
     report->plan.n_left = 1;
     assert_true(ds_mover_is_done(report, DS_PLAN_MOVE));
-    end(&fleet, report);
+    report_end(&fleet, report);
 }
 
 static void a_refusal_outlives_the_pass_and_is_about_one_way(void **state)
@@ -228,7 +204,7 @@ static void a_refusal_outlives_the_pass_and_is_about_one_way(void **state)
     assert_true(ds_mover_report_has_refused(report, &move));
     move.to = C;
     assert_false(ds_mover_report_has_refused(report, &move));
-    end(&fleet, report);
+    report_end(&fleet, report);
 }
 
 static void the_pause_grows_with_reading_and_ends_when_something_is_due(void **state)
