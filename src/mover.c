@@ -6,13 +6,6 @@
 
 #include <stdlib.h>
 
-enum {
-    PAUSE_MIN_MS = 1000,
-    PAUSE_DUE_MIN_MS = 200,
-    PAUSE_READINGS = 4,
-    BUDGET_READINGS = 2
-};
-
 /* ---- the servers --------------------------------------------------------------------
  */
 
@@ -384,19 +377,4 @@ int ds_mover_pass(const struct ds_config *config, const struct ds_state *state,
     ds_mover_disconnect(&mover);
     free(mover.todo);
     return rc;
-}
-
-int64_t ds_mover_pause_ms(const struct ds_mover_report *report)
-{
-    int64_t pause_ms = report->read_ms * PAUSE_READINGS;
-    int64_t due_in_ms;
-
-    if (pause_ms < PAUSE_MIN_MS)
-        pause_ms = PAUSE_MIN_MS;
-    if (report->plan.due_ms == INT64_MAX)
-        return pause_ms;
-    due_in_ms = report->plan.due_ms - ds_clock_wall_ms();
-    if (due_in_ms < PAUSE_DUE_MIN_MS)
-        due_in_ms = PAUSE_DUE_MIN_MS;
-    return due_in_ms < pause_ms ? due_in_ms : pause_ms;
 }

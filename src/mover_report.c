@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mover_report.c - what a pass found and did; see mover.h. */
+#include "dshard/clock.h"
 #include "mover_impl.h"
 
 #include <stdlib.h>
+
+enum {
+    PAUSE_MIN_MS = 1000,
+    PAUSE_DUE_MIN_MS = 200,
+    PAUSE_READINGS = 4,
+    BUDGET_READINGS = 2
+};
 
 void ds_mover_report_init(struct ds_mover_report *report)
 {
@@ -308,4 +316,19 @@ bool ds_mover_is_done(const struct ds_mover_report *report, enum ds_plan_mode mo
     if (mode == DS_PLAN_MOVE)
         return report->n_misplaced <= report->plan.n_left && !report->n_copies;
     return !report->n_copies;
+}
+
+int64_t ds_mover_pause_ms(const struct ds_mover_report *report)
+{
+    int64_t pause_ms = report->read_ms * PAUSE_READINGS;
+    int64_t due_in_ms;
+
+    if (pause_ms < PAUSE_MIN_MS)
+        pause_ms = PAUSE_MIN_MS;
+    if (report->plan.due_ms == INT64_MAX)
+        return pause_ms;
+    due_in_ms = report->plan.due_ms - ds_clock_wall_ms();
+    if (due_in_ms < PAUSE_DUE_MIN_MS)
+        due_in_ms = PAUSE_DUE_MIN_MS;
+    return due_in_ms < pause_ms ? due_in_ms : pause_ms;
 }

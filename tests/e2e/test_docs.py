@@ -9,6 +9,8 @@ import signal
 import subprocess
 
 import pytest
+from test_groups_delete import Terminal
+from test_groups_move import Fleet
 
 from testenv import BIN, TOP, Answer, clean_environ, free_port, wait_until
 from testenv.state import checksum, dump
@@ -136,6 +138,45 @@ def scale_stopped(env):
 def fleet_locked(env):
     return scale_in_between(env, lambda config: run(
         env, "groups", "move", "--timeout", "100ms", config=config))
+
+
+def nothing_named(env):
+    return run(env, "groups", "delete", config=env.config(["a:1"]))
+
+
+def poisoned_group(env):
+    fleet = Fleet(env, 1, [0])
+    fleet.gateways[0].request("PUT", "/metrics/job/a/x/%FF", "m 1\n")
+    rc, said = run(env, "groups", "delete", "--match", "job=a", config=fleet.config)
+    assert 'shown as U+FFFD' in said and fleet.gateways[0].address in said
+    fleet.gateways[0].request("DELETE", "/metrics/job/a/x/%FF")
+    wait_until(lambda: not fleet.gateways[0].groups(), 2, "curl's delete")
+    return rc, said
+
+
+def asked(env, **more):
+    fleet = Fleet(env, 1, [0])
+    fleet.gateways[0].push("/metrics/job/a")
+    return fleet.gateways[0], Terminal(fleet, "delete", "--match", "job=a", **more)
+
+
+def pushed_meanwhile(env):
+    gateway, terminal = asked(env)
+    terminal.asked()
+    gateway.push("/metrics/job/a")
+    return terminal.answer("y"), terminal.text
+
+
+def not_confirmed(env):
+    _, terminal = asked(env)
+    return terminal.answer(""), terminal.text
+
+
+def no_question(env):
+    _, terminal = asked(env, stderr=env.path("stderr"))
+    rc = terminal.wait()
+    with open(env.path("stderr"), encoding="utf-8") as f:
+        return rc, f.read()
 
 
 def dead_newcomer(env):
@@ -310,7 +351,12 @@ ENTRIES = {
     "... healthy servers": too_few_left,
     "the groups of": unread_groups,
     "... group... not in place": waiting_groups,
-    "... group... could not be": refused_groups,
+    "... group... could not be moved": refused_groups,
+    "which groups?": nothing_named,
+    "... group... could not be deleted": poisoned_group,
+    "... group... pushed meanwhile": pushed_meanwhile,
+    "nothing was changed": not_confirmed,
+    "standard error is no terminal": no_question,
     "'...' is not registered": not_registered,
     "GET http://": no_consul,
     "PUT http://": no_right,

@@ -29,11 +29,14 @@ def left(fleet):
 
 
 class Terminal:
-    """A command whose input and errors are a terminal; `answer` waits for its question."""
+    """A command whose input and output are a terminal; `answer` waits for its question.
+    stderr: a file for the errors."""
 
-    def __init__(self, fleet, *args):
+    def __init__(self, fleet, *args, stderr=None):
         self.pid, self.fd = pty.fork()
         if not self.pid:
+            if stderr:
+                os.dup2(os.open(stderr, os.O_WRONLY | os.O_CREAT, 0o644), 2)
             os.execve(os.path.join(BIN, "dshard"),
                       ["dshard", "--config", fleet.config.path, "groups", *args],
                       clean_environ())
@@ -55,6 +58,10 @@ class Terminal:
     def answer(self, word):
         self.asked()
         os.write(self.fd, word.encode() + b"\n")
+        return self.wait()
+
+    def wait(self):
+        """Its exit status."""
         while self.read():
             pass
         os.close(self.fd)
