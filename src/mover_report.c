@@ -9,7 +9,6 @@ enum {
     PAUSE_MIN_MS = 1000,
     PAUSE_DUE_MIN_MS = 200,
     PAUSE_READINGS = 4,
-    BUDGET_READINGS = 2
 };
 
 void ds_mover_report_init(struct ds_mover_report *report)
