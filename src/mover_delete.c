@@ -22,21 +22,10 @@ static void read_servers(struct ds_mover *mover, struct ds_move *const *moves, s
     ds_mover_read(mover, servers, n_servers);
 }
 
-/*
- * The one to stay may have been pushed to in the meantime: then it is newer still.  One
- * that is older than it was comes out of a restart, and the plan is about another group.
- */
 static bool is_still_right(const struct ds_mover *mover, const struct ds_move *move)
 {
-    const struct ds_group *goes = ds_mover_now(mover, move->from, move->group);
-    const struct ds_group *stays;
-
-    if (!goes || !ds_group_is_unchanged(move->group, goes))
-        return false;
-    if (move->from == move->to)
-        return true;
-    stays = ds_mover_now(mover, move->to, move->group);
-    return stays && stays->pushed_us >= move->kept->pushed_us;
+    return ds_plan_may_delete(move, ds_mover_now(mover, move->from, move->group),
+                              ds_mover_now(mover, move->to, move->group));
 }
 
 /* How many of the moves have been dealt with: 1 at least. */

@@ -116,6 +116,15 @@ void ds_plan_make(struct ds_plan *plan, const struct ds_plan_config *config,
 void ds_plan_release(struct ds_plan *plan);
 void ds_auto_plan(struct ds_plan *plan);
 
+/*
+ * Whether the copy that goes may be deleted, by both copies as they have just been read
+ * again (NULL: not there): nobody has pushed to the one that goes, and the one that stays
+ * still has all that the plan counted on, or newer.  A server that was restarted in
+ * between may have lost that, and a client's push to it look like a newer copy.
+ */
+bool ds_plan_may_delete(const struct ds_move *move, const struct ds_group *goes,
+                        const struct ds_group *stays);
+
 /* The index of the server that owns a group; n when the ring has none of them. */
 size_t ds_plan_owner(const struct ds_ring *ring, const struct ds_plan_server *servers,
                      size_t n, const struct ds_group *group);

@@ -403,6 +403,86 @@ static void nothing_is_deleted_where_pushes_may_still_come(void **state)
     check(rows, DS_COUNT(rows));
 }
 
+static void a_copy_is_deleted_only_beside_what_the_plan_counted_on(void **state)
+{
+    static const struct {
+        const char *says, *goes, *stays; /* as they are now; NULL: not there */
+        bool may;
+    } rows[] = {
+        {"nothing has changed", "B x@-700 y@-700", "A x@-500 z@-500", true},
+        {"the other one was pushed to", "B x@-700 y@-700", "A x@-10 z@-500", true},
+        {"it was pushed to itself", "B x@-700 y@-1", "A x@-500 z@-500", false},
+        {"a push to it has failed", "B x@-700 y@-700 fail@-1", "A x@-500 z@-500", false},
+        {"it is gone", NULL, "A x@-500 z@-500", false},
+        {"the other one is gone", "B x@-700 y@-700", NULL, false},
+        {"the other one has become a phantom", "B x@-700 y@-700", "A fail@-1", false},
+        {"the other one is older than it was", "B x@-700 y@-700", "A x@-600 z@-600",
+         false},
+        {"it has lost a family, and got another", "B x@-700 y@-700", "A z@-1", false},
+        {"it has an old family again, and a new one", "B x@-700 y@-700", "A x@-600 z@-1",
+         false},
+        {"it has lost what only it had", "B x@-700 y@-700", "A x@-500 push@-1", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        DS_AUTO(plan) struct ds_plan plan = {0};
+        struct fleet fleet, later;
+
+        fleet_start(&fleet);
+        fleet_start(&later);
+        fleet_add(&fleet, "job=g", fleet_hash(&fleet, A), 0,
+                  "A x@-500 z@-500; B x@-700 y@-700");
+        fleet_add(&later, "job=g", 0, 0, rows[i].goes ? rows[i].goes : "");
+        fleet_add(&later, "job=g", 0, 0, rows[i].stays ? rows[i].stays : "");
+        ds_plan_make(&plan, &fleet.config, fleet.servers, FLEET);
+        assert_int_equal(plan.n_moves, 1);
+        if (ds_plan_may_delete(&plan.moves[0], later.inventories[B].groups,
+                               later.inventories[A].groups) != rows[i].may)
+            fail_msg("%s", rows[i].says);
+        fleet_end(&fleet);
+        fleet_end(&later);
+    }
+}
+
+static void what_was_planned_alone_needs_nothing_but_its_arrival(void **state)
+{
+    static const struct {
+        const char *copies, *goes, *stays;
+        bool may;
+    } rows[] = {
+        {"B x@-700", "B x@-700", "A x@-1", true},
+        {"B x@-700", "B x@-700", "A y@-1", true},
+        {"B x@-700", "B x@-700", NULL, false},
+        {"B x@-700", "B x@-700", "A fail@-1", false},
+        {"B x@-700", "B x@-1", "A x@-2", false},
+        {"B fail@-700", "B fail@-700", NULL, true},
+        {"B fail@-700", "B fail@-7", NULL, false},
+        {"B fail@-700", "B x@-7", NULL, false},
+        {"A fail@-700; B fail@-700", "B fail@-700", "A fail@-700", true},
+        {"A fail@-700; B fail@-700", "B fail@-700", NULL, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        DS_AUTO(plan) struct ds_plan plan = {0};
+        struct fleet fleet, later;
+
+        fleet_start(&fleet);
+        fleet_start(&later);
+        fleet_add(&fleet, "job=g", fleet_hash(&fleet, A), 0, rows[i].copies);
+        fleet_add(&later, "job=g", 0, 0, rows[i].goes);
+        fleet_add(&later, "job=g", 0, 0, rows[i].stays ? rows[i].stays : "");
+        ds_plan_make(&plan, &fleet.config, fleet.servers, FLEET);
+        assert_int_equal(plan.n_moves, 1);
+        if (ds_plan_may_delete(&plan.moves[0], later.inventories[B].groups,
+                               later.inventories[A].groups) != rows[i].may)
+            fail_msg("row %zu", i);
+        fleet_end(&fleet);
+        fleet_end(&later);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +495,8 @@ int main(void)
         cmocka_unit_test(a_tie_waits_and_then_the_owner_or_the_higher_name_keeps_it),
         cmocka_unit_test(no_family_goes_with_its_copy),
         cmocka_unit_test(nothing_is_deleted_where_pushes_may_still_come),
+        cmocka_unit_test(a_copy_is_deleted_only_beside_what_the_plan_counted_on),
+        cmocka_unit_test(what_was_planned_alone_needs_nothing_but_its_arrival),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -301,22 +301,20 @@ static void trouble(struct world *w)
 /* ---- plans, carried out -------------------------------------------------------------
  */
 
-static void look_at_group(struct view *view, size_t server, size_t group,
-                          const struct copy *copy)
+static struct ds_group group_of(const struct copy *copy, size_t group,
+                                struct ds_family families[FAMILIES])
 {
-    struct ds_inventory *inventory = &view->inventories[server];
-    struct ds_group *seen = &view->groups[server][inventory->n++];
-    struct ds_family *families = view->families[server][group];
+    struct ds_group seen = {.identity = (char *)(uintptr_t)IDENTITIES[group],
+                            .identity_len = strlen(IDENTITIES[group]),
+                            .pushed_us = copy->pushed_us,
+                            .failed_us = copy->failed_us,
+                            .families = families};
 
-    *seen = (struct ds_group){.identity = (char *)(uintptr_t)IDENTITIES[group],
-                              .identity_len = strlen(IDENTITIES[group]),
-                              .pushed_us = copy->pushed_us,
-                              .failed_us = copy->failed_us,
-                              .families = families};
     for (size_t family = 0; family < FAMILIES; family++)
         if (copy->values[family].is_there)
-            families[seen->n_families++] = (struct ds_family){
+            families[seen.n_families++] = (struct ds_family){
                 (char *)(uintptr_t)NAMES[family], copy->values[family].pushed_us};
+    return seen;
 }
 
 /* What a Date header leaves open of a clock, as inventory.h has it. */
@@ -346,8 +344,9 @@ static void look(struct world *w, struct view *view)
         memcpy(view->seen[i], machine->copies, sizeof view->seen[i]);
         for (size_t group = 0; group < GROUPS; group++)
             if (machine->copies[group].is_there) {
-                look_at_group(view, i, group, &machine->copies[group]);
-                inventory->groups[inventory->n - 1].hash = w->hashes[group];
+                view->groups[i][inventory->n] =
+                    group_of(&machine->copies[group], group, view->families[i][group]);
+                view->groups[i][inventory->n++].hash = w->hashes[group];
             }
         view->servers[i] = (struct ds_plan_server){.inventory = inventory,
                                                    .settles = !machine->is_member &&
@@ -371,6 +370,18 @@ static bool is_as_seen(struct world *w, const struct view *view, size_t server,
 
     return w->machines[server].is_up && now->is_there == seen->is_there &&
            now->n_client == seen->n_client && now->pushed_us >= seen->pushed_us;
+}
+
+static bool may_delete(struct world *w, const struct ds_move *move, size_t group)
+{
+    const struct machine *from = &w->machines[move->from], *to = &w->machines[move->to];
+    struct ds_family families[2][FAMILIES];
+    struct ds_group goes = group_of(&from->copies[group], group, families[0]);
+    struct ds_group stays = group_of(&to->copies[group], group, families[1]);
+
+    return from->is_up && to->is_up &&
+           ds_plan_may_delete(move, from->copies[group].is_there ? &goes : NULL,
+                              to->copies[group].is_there ? &stays : NULL);
 }
 
 static void copy_value(struct world *w, const struct view *view, size_t from, size_t to,
@@ -447,10 +458,7 @@ static void make_move(struct world *w, const struct view *view,
         return;
     if (!in_peace && chance(w, 10))
         push(w, group);
-    if (is_as_seen(w, view, move->from, group) && w->machines[move->to].is_up &&
-        w->machines[move->to].copies[group].is_there &&
-        w->machines[move->to].copies[group].pushed_us >=
-            view->seen[move->to][group].pushed_us)
+    if (may_delete(w, move, group))
         delete_copy(w, move, group);
 }
 
