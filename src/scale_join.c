@@ -251,7 +251,9 @@ static int await_scrapes(struct ds_scale *scale, const struct lookouts *lookouts
         ds_clock_sleep_ms(left_ms < LOOK_MS ? left_ms : LOOK_MS);
     }
     for (size_t i = 0; i < lookouts->n; i++) {
-        if (lookouts->servers[i] && !scale->add[i].scraped)
+        /* One that had joined before may have been scraped when we first looked. */
+        if (lookouts->servers[i] && !scale->add[i].scraped &&
+            scale->add[i].was != DS_INTENT_JOINING)
             ds_scale_warn(
                 scale,
                 "nobody seems to scrape %s yet: what moves there may be missing "

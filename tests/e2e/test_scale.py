@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`scale up`, `down` and `to`, and `drain --wait`: standalone, with real Pushgateways."""
 
+import json
 import os
 import pty
 import re
@@ -329,6 +330,32 @@ def test_what_cannot_be_is_refused_before_anything_changes(env):
         result = env.dshard("scale", *args, config=fleet.config)
         assert result.rc == rc and words in result.stderr, result
     assert fleet.snapshot() == before
+
+
+def test_a_newcomer_must_be_set_up_like_the_others(env):
+    """A later release than is at hand: it passes on what a real one tells, but for that."""
+    fleet = Fleet(env, groups=2)
+
+    def answer(method, path, headers, body):
+        real = fleet.spare.request(method, path)
+        content = real.body
+        if path == "/api/v1/status":
+            status = json.loads(content)
+            status["data"]["flags"]["push.enable-utf8-names"] = "true"
+            status["data"]["build_information"]["version"] = "1.11.0"
+            content = json.dumps(status).encode()
+        return real.status, {"Content-Type": "application/json"}, content
+
+    newcomer = env.stub(answer)
+    result = fleet.scale("up", newcomer.address, rc=5)
+    assert "runs with --push.enable-utf8-names" in result.stderr, result
+    result = fleet.scale("up", newcomer.address, "--force", "--dry-run", "-v")
+    assert "can lock it up" not in result.stderr, "it is a later release"
+    result = fleet.scale("up", fleet.spare.address, "--dry-run", "-v")
+    assert f"{fleet.spare.address} is Pushgateway 1.5.1: before 1.6.1" in result.stderr
+    newcomer.answer = (503, {}, b"starting")
+    result = fleet.scale("up", newcomer.address, rc=1)
+    assert "503" in result.stderr and newcomer.address in result.stderr, result
 
 
 def test_one_server_is_not_added_under_two_names(env):
