@@ -127,6 +127,22 @@ json_t *ds_cmd_group_add_json(json_t *row, const char *identity, size_t len)
     return row;
 }
 
+json_t *ds_cmd_groups_refused_json(const struct ds_mover_report *report)
+{
+    json_t *rows = json_array();
+
+    for (size_t i = 0; i < report->n_refusals; i++) {
+        const struct ds_mover_refusal *refusal = &report->refusals[i];
+        json_t *row =
+            json_pack("{ss,ss,so}", "from", refusal->from, "to", refusal->to, "why",
+                      ds_cmd_json_string(refusal->why, strlen(refusal->why)));
+
+        json_array_append_new(
+            rows, ds_cmd_group_add_json(row, refusal->identity, refusal->identity_len));
+    }
+    return rows;
+}
+
 json_t *ds_cmd_groups_servers_json(const struct ds_mover_report *report)
 {
     json_t *servers = json_array();

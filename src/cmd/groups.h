@@ -29,6 +29,8 @@ json_t *ds_cmd_group_add_json(json_t *row, const char *identity, size_t len);
 
 /* [{"address":...}]: as the report has them. */
 json_t *ds_cmd_groups_servers_json(const struct ds_mover_report *report);
+/* [{"group":...,"labels":...,"from":...,"to":...,"why":...}]: what a server refused. */
+json_t *ds_cmd_groups_refused_json(const struct ds_mover_report *report);
 
 /* A pass that only looks, at the groups that match (NULL: all). */
 int ds_cmd_groups_look(struct ds_cmd_context *ctx, const struct ds_config *config,

@@ -26,22 +26,6 @@ static const char *what_of(const struct ds_move *move)
     return move->kept ? "merge" : "copy";
 }
 
-static json_t *refused_json(const struct ds_mover_report *report)
-{
-    json_t *rows = json_array();
-
-    for (size_t i = 0; i < report->n_refusals; i++) {
-        const struct ds_mover_refusal *refusal = &report->refusals[i];
-        json_t *row =
-            json_pack("{ss,ss,so}", "from", refusal->from, "to", refusal->to, "why",
-                      ds_cmd_json_string(refusal->why, strlen(refusal->why)));
-
-        json_array_append_new(
-            rows, ds_cmd_group_add_json(row, refusal->identity, refusal->identity_len));
-    }
-    return rows;
-}
-
 static json_t *moves_json(const struct ds_mover_report *report)
 {
     json_t *rows = json_array();
@@ -77,7 +61,7 @@ static void show_json(struct ds_cmd_context *ctx, const struct ds_cmd_moved *tot
     json_object_set_new(root, "copied", json_integer((json_int_t)total->n_copied));
     json_object_set_new(root, "raced", json_integer((json_int_t)total->n_raced));
     json_object_set_new(root, "undone", json_integer((json_int_t)report->n_undone));
-    json_object_set_new(root, "refused", refused_json(report));
+    json_object_set_new(root, "refused", ds_cmd_groups_refused_json(report));
     json_object_set_new(root, "servers", ds_cmd_groups_servers_json(report));
     if (total->dry_run)
         json_object_set_new(root, "moves", moves_json(report));

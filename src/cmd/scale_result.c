@@ -57,22 +57,6 @@ static json_t *servers_json(const struct ds_scale *scale)
     return rows;
 }
 
-static json_t *refused_json(const struct ds_mover_report *report)
-{
-    json_t *rows = json_array();
-
-    for (size_t i = 0; i < report->n_refusals; i++) {
-        const struct ds_mover_refusal *refusal = &report->refusals[i];
-        json_t *row =
-            json_pack("{ss,ss,so}", "from", refusal->from, "to", refusal->to, "why",
-                      ds_cmd_json_string(refusal->why, strlen(refusal->why)));
-
-        json_array_append_new(
-            rows, ds_cmd_group_add_json(row, refusal->identity, refusal->identity_len));
-    }
-    return rows;
-}
-
 static json_t *missing_json(const struct ds_scale *scale)
 {
     json_t *rows = json_array();
@@ -91,8 +75,8 @@ void ds_cmd_scale_json(struct ds_cmd_context *ctx, const struct ds_scale *scale,
         (int)dry_run, "done", (int)scale->done, "plan", ds_plan_view_json(view),
         "servers", servers_json(scale), "copied", (json_int_t)scale->n_copied, "merged",
         (json_int_t)scale->n_merged, "deleted", (json_int_t)scale->n_deleted, "left",
-        (json_int_t)scale->report.plan.n_left, "refused", refused_json(&scale->report),
-        "missing", missing_json(scale));
+        (json_int_t)scale->report.plan.n_left, "refused",
+        ds_cmd_groups_refused_json(&scale->report), "missing", missing_json(scale));
 
     ds_cmd_add_json(ctx, root);
 }
