@@ -16,6 +16,7 @@ struct ds_mover_job {
     unsigned n_reads;  /* how often the snapshot was taken anew for it */
     unsigned n_copies; /* how often we have pushed it */
     bool had;          /* the target had something of that name before we did */
+    bool made;         /* the target has it by our doing */
     bool unguarded;    /* it was refused with a guard, and not for the guard's sake */
     int64_t mine_us;   /* our copy at the target, which a push at the source has made old:
                           to   be replaced if it is still this one; 0: none */

@@ -151,8 +151,9 @@ static void settle_one(struct ds_mover_courier *courier, const struct ds_mover_s
         ds_mover_step(mover);
         return;
     }
-    if (!is_merge(sent) && sent->job->n_copies == 1)
+    if (!is_merge(sent) && !sent->job->made)
         ds_mover_report_made(mover->report, move->to, move->group);
+    sent->job->made = true;
     is_ours = sent->job->mine_us ? target->created_us == sent->job->created_us
                                  : target->created_us == target->stamped_us;
     if (!is_merge(sent) && !is_ours && !sent->job->had && !sent->guarded)

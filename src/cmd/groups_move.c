@@ -229,7 +229,8 @@ static int run_command(struct ds_cmd_context *ctx, const void *opts,
 
     ds_config_init(&config);
     ds_mover_report_init(&run.report);
-    ds_cmd_progress_init(&run.progress, ctx, "moving groups");
+    ds_cmd_progress_init(&run.progress, ctx,
+                         mode == DS_PLAN_MOVE ? "moving groups" : "removing copies");
     rc = prepare(&run, &match, err);
     if (rc == 0)
         rc = work(&run, err);

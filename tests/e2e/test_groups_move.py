@@ -294,9 +294,8 @@ def test_it_waits_until_a_group_has_been_silent(env):
     assert fleet.move("--dry-run")["moves"][0]["what"] == "copy"
     assert old.has(job="a") and not new.has(job="a")
     # Without --once it waits for it, says nothing and ends well.
-    began = time.monotonic()
     result = fleet.run("--patience", "2s").ok()
-    assert time.monotonic() - began < 4 and result.stdout == result.stderr == ""
+    assert result.stdout == result.stderr == ""
     assert new.has(job="a")
 
 
