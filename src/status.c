@@ -121,6 +121,44 @@ void ds_status_judge(struct ds_status *status, const struct ds_state *state,
                     "more servers like these: %zu", left);
 }
 
+/* ", 16m after the last change of the ring"; false: it is too early to tell. */
+static bool add_lateness(const struct ds_state *state,
+                         const struct ds_status_groups *groups, int64_t wall_ms,
+                         struct ds_buf *out)
+{
+    char age[DS_DURATION_TEXT_MAX];
+    int64_t since_ms;
+
+    if (!state->n_history)
+        return true;
+    since_ms = wall_ms - state->history[0].at_ms;
+    ds_duration_format_short(since_ms, age);
+    ds_buf_addf(out, ", %s after the last change of the ring", age);
+    return since_ms > groups->patience_ms + DS_STATUS_GROUPS_LATE_MS;
+}
+
+void ds_status_judge_groups(struct ds_status *status, const struct ds_state *state,
+                            const struct ds_status_groups *groups, int64_t wall_ms)
+{
+    DS_AUTO(buf) struct ds_buf late = DS_BUF_INIT(PROBLEM_MAX);
+    size_t n_misplaced = groups->moves ? groups->n_misplaced : 0;
+    size_t n_doubled = groups->moves || groups->dedupes ? groups->n_doubled : 0;
+
+    if (groups->busy || !add_lateness(state, groups, wall_ms, &late))
+        return;
+    if (n_misplaced)
+        ds_status_add(status, DS_VERDICT_DEGRADED,
+                      "%zu %s misplaced%s: see dshard groups --misplaced, and the log of "
+                      "the watch",
+                      n_misplaced, n_misplaced == 1 ? "group is" : "groups are",
+                      late.data);
+    else if (n_doubled)
+        ds_status_add(status, DS_VERDICT_DEGRADED,
+                      "%zu %s on more than one server%s: see dshard groups, and the log "
+                      "of the watch",
+                      n_doubled, n_doubled == 1 ? "group is" : "groups are", late.data);
+}
+
 void ds_status_add(struct ds_status *status, enum ds_verdict verdict, const char *fmt,
                    ...)
 {

@@ -15,6 +15,8 @@ enum ds_verdict {
     DS_VERDICT_CRITICAL, /* no member, a frozen ring, or a watch that is dead */
 };
 enum { DS_N_VERDICTS = 3, DS_PROBLEMS_MAX = 32 };
+/* So long after a change of the ring, and watch.patience, groups have followed it. */
+enum { DS_STATUS_GROUPS_LATE_MS = 60000 };
 
 struct ds_status {
     enum ds_verdict verdict;
@@ -25,6 +27,19 @@ struct ds_status {
 
 void ds_status_judge(struct ds_status *status, const struct ds_state *state,
                      int64_t wall_ms);
+/* Groups out of place, without those on servers that are about to come in. */
+struct ds_status_groups {
+    size_t n_misplaced; /* groups that do not lie at their owner, or not only there */
+    size_t n_doubled;   /* groups with more than one copy */
+    bool moves;         /* misplaced ones are moved, doubled ones cleaned: watch.groups */
+    bool dedupes;
+    bool busy; /* an operation is at work on it */
+    int64_t patience_ms;
+};
+/* Adds what is wrong with that, if it has been so for longer than a change of the ring
+   explains. */
+void ds_status_judge_groups(struct ds_status *status, const struct ds_state *state,
+                            const struct ds_status_groups *groups, int64_t wall_ms);
 /* One more thing that is wrong, which is not in the state. */
 void ds_status_add(struct ds_status *status, enum ds_verdict verdict, const char *fmt,
                    ...) DS_PRINTF(3, 4);

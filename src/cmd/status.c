@@ -9,17 +9,33 @@
 #include "dshard/table.h"
 #include "frontends.h"
 #include "json.h"
+#include "status_groups.h"
 
 enum { FRONTENDS_TIMEOUT_MS = 5000 };
 
 struct options {
     const char *state;
+    bool no_groups;
 };
 
 static const struct ds_opt options[] = {
     {"state", '\0', DS_OPT_TEXT, offsetof(struct options, state), "FILE",
      "read this state file instead of the configuration's"},
+    {"no-groups", '\0', DS_OPT_FLAG, offsetof(struct options, no_groups), NULL,
+     "do not ask the servers for their groups"},
 };
+
+/* What is asked beside the state. */
+struct asked {
+    struct ds_frontends frontends;
+    struct ds_cmd_status_groups groups;
+};
+
+static void ds_auto_asked(struct asked *asked)
+{
+    ds_auto_frontends(&asked->frontends);
+    ds_cmd_status_groups_release(&asked->groups);
+}
 
 static void add_age(struct ds_buf *out, const char *what, int64_t since_ms,
                     int64_t now_ms)
@@ -40,17 +56,30 @@ static void add_names(struct ds_buf *out, char sign, char (*names)[DS_ADDRESS_MA
         ds_buf_addf(out, " %c%s", sign, names[i]);
 }
 
-static void add_servers(const struct ds_state *state, struct ds_buf *out)
+/* "-": it was not asked; "?": it did not tell. */
+static void add_number(struct ds_table *table, const struct ds_mover_server *row,
+                       size_t n)
 {
-    static const char *const headings[] = {"SERVER", "INTENT", "HEALTH", "MEMBER",
-                                           ">SHARE"};
+    if (row && row->reached)
+        ds_table_addf(table, "%zu", n);
+    else
+        ds_table_add(table, row && !row->down ? "?" : "-");
+}
+
+static void add_servers(const struct ds_state *state,
+                        const struct ds_cmd_status_groups *groups, struct ds_buf *out)
+{
+    static const char *const headings[] = {"SERVER", "INTENT",  "HEALTH",    "MEMBER",
+                                           ">SHARE", ">GROUPS", ">MISPLACED"};
     DS_AUTO(ring) struct ds_ring *ring = ds_state_ring(state);
     DS_AUTO(table) struct ds_table table;
     size_t member = 0;
 
-    ds_table_init(&table, headings, DS_COUNT(headings));
+    ds_table_init(&table, headings, DS_COUNT(headings) - (groups->asked ? 0 : 2));
     for (size_t i = 0; i < state->n_servers; i++) {
         const struct ds_standing *standing = &state->servers[i];
+        const struct ds_mover_server *row =
+            ds_cmd_status_groups_of(groups, standing->server.address);
 
         ds_table_add(&table, standing->server.address);
         ds_table_add(&table, ds_intent_name(standing->intent));
@@ -61,6 +90,10 @@ static void add_servers(const struct ds_state *state, struct ds_buf *out)
                           ds_ring_ppm(ds_ring_share(ring, member++)) / 10000.0);
         else
             ds_table_add(&table, "-");
+        if (!groups->asked)
+            continue;
+        add_number(&table, row, row ? row->n_groups : 0);
+        add_number(&table, row, row ? row->n_misplaced : 0);
     }
     ds_table_format(&table, out);
 }
@@ -102,7 +135,7 @@ static json_t *operation_json(const struct ds_state *state)
 }
 
 static void show_text(const struct ds_state *state, const struct ds_status *status,
-                      int64_t now_ms, struct ds_buf *out)
+                      const struct asked *asked, int64_t now_ms, struct ds_buf *out)
 {
     ds_buf_addf(out, "%s: %zu of %zu servers are members, %zu up\n",
                 ds_verdict_name(status->verdict), status->n_members, status->n_servers,
@@ -110,7 +143,7 @@ static void show_text(const struct ds_state *state, const struct ds_status *stat
     for (size_t i = 0; i < status->n_problems; i++)
         ds_buf_addf(out, "  - %s\n", status->problems[i].data);
     ds_buf_addc(out, '\n');
-    add_servers(state, out);
+    add_servers(state, &asked->groups, out);
     ds_buf_addf(out, "\n%-12s %llu, digest %s, %s\n", "generation",
                 (unsigned long long)state->generation, state->digest,
                 state->consul ? "with Consul" : "standalone");
@@ -127,6 +160,11 @@ static void show_text(const struct ds_state *state, const struct ds_status *stat
         add_names(out, '+', change->added, change->n_added);
         add_names(out, '-', change->removed, change->n_removed);
         ds_buf_addc(out, '\n');
+    }
+    ds_cmd_status_groups_text(&asked->groups, out);
+    if (asked->frontends.n) {
+        ds_buf_addc(out, '\n');
+        ds_cmd_frontends_text(&asked->frontends, state->digest, now_ms, out);
     }
 }
 
@@ -153,27 +191,28 @@ static json_t *last_change_json(const struct ds_state *state)
                      names_json(change->removed, change->n_removed));
 }
 
-static json_t *servers_json(const struct ds_state *state)
+static json_t *servers_json(const struct ds_state *state,
+                            const struct ds_cmd_status_groups *groups)
 {
     json_t *list = json_array();
 
     for (size_t i = 0; i < state->n_servers; i++) {
         const struct ds_standing *standing = &state->servers[i];
+        json_t *row = json_pack(
+            "{ss,ss,ss,sb,sI,ss}", "address", standing->server.address, "intent",
+            ds_intent_name(standing->intent), "health",
+            ds_health_name(standing->health.state), "member", (int)standing->member,
+            "since", (json_int_t)standing->health.since_ms, "why", standing->health.why);
 
-        json_array_append_new(list, json_pack("{ss,ss,ss,sb,sI,ss}", "address",
-                                              standing->server.address, "intent",
-                                              ds_intent_name(standing->intent), "health",
-                                              ds_health_name(standing->health.state),
-                                              "member", (int)standing->member, "since",
-                                              (json_int_t)standing->health.since_ms,
-                                              "why", standing->health.why));
+        json_array_append_new(
+            list, ds_cmd_status_groups_add_json(groups, standing->server.address, row));
     }
     return list;
 }
 
 static void show_json(struct ds_cmd_context *ctx, const struct ds_state *state,
-                      const struct ds_status *status,
-                      const struct ds_frontends *frontends, int64_t now_ms)
+                      const struct ds_status *status, const struct asked *asked,
+                      int64_t now_ms)
 {
     json_t *problems = json_array();
 
@@ -182,39 +221,38 @@ static void show_json(struct ds_cmd_context *ctx, const struct ds_state *state,
                                                            status->problems[i].len));
     ds_cmd_add_json(
         ctx,
-        json_pack("{ss,so,so,sI,sI,sI,sI,ss,sb,sI,ss,so,so,so}", "verdict",
-                  ds_verdict_name(status->verdict), "problems", problems, "servers",
-                  servers_json(state), "n_members", (json_int_t)status->n_members, "n_up",
-                  (json_int_t)status->n_up, "checked_age_ms",
-                  (json_int_t)(state->checked_at_ms ? now_ms - state->checked_at_ms : -1),
-                  "generation", (json_int_t)state->generation, "digest", state->digest,
-                  "frozen", state->frozen_reason != NULL, "checked_at",
-                  (json_int_t)state->checked_at_ms, "source",
-                  state->consul ? "consul" : "standalone", "last_change",
-                  last_change_json(state), "operation", operation_json(state),
-                  "frontends", ds_cmd_frontends_json(frontends)));
+        ds_cmd_status_groups_add_json(
+            &asked->groups, NULL,
+            json_pack(
+                "{ss,so,so,sI,sI,sI,sI,ss,sb,sI,ss,so,so,so}", "verdict",
+                ds_verdict_name(status->verdict), "problems", problems, "servers",
+                servers_json(state, &asked->groups), "n_members",
+                (json_int_t)status->n_members, "n_up", (json_int_t)status->n_up,
+                "checked_age_ms",
+                (json_int_t)(state->checked_at_ms ? now_ms - state->checked_at_ms : -1),
+                "generation", (json_int_t)state->generation, "digest", state->digest,
+                "frozen", state->frozen_reason != NULL, "checked_at",
+                (json_int_t)state->checked_at_ms, "source",
+                state->consul ? "consul" : "standalone", "last_change",
+                last_change_json(state), "operation", operation_json(state), "frontends",
+                ds_cmd_frontends_json(&asked->frontends))));
 }
 
 /* With Consul: who else follows this service, and whether they apply the same ring. */
-static int ask_frontends(struct ds_cmd_context *ctx, const struct ds_state *state,
-                         struct ds_status *status, struct ds_frontends *frontends,
-                         struct ds_error *err)
+static void ask_frontends(struct ds_cmd_context *ctx, const struct ds_config *config,
+                          const struct ds_state *state, struct ds_status *status,
+                          struct ds_frontends *frontends)
 {
-    DS_AUTO(config) struct ds_config config;
     struct ds_error why = DS_ERROR_INIT;
     size_t n_astray;
 
-    ds_config_init(&config);
-    if (ds_cmd_load_config(ctx, &config, err) < 0)
-        return -1;
-    if (!config.consul)
-        return 0;
-    if (ds_frontends_list(&config, ds_cmd_timeout_ms(ctx, FRONTENDS_TIMEOUT_MS),
-                          frontends, &why) < 0) {
+    if (ds_frontends_list(config, ds_cmd_timeout_ms(ctx, FRONTENDS_TIMEOUT_MS), frontends,
+                          &why) < 0) {
         ds_status_add(status, DS_VERDICT_DEGRADED, "Consul does not tell: %s", why.text);
-        return 0;
+        return;
     }
-    if (ds_keeper_is_claimed(config.state_file) && !ds_cmd_frontends_have_here(frontends))
+    if (ds_keeper_is_claimed(config->state_file) &&
+        !ds_cmd_frontends_have_here(frontends))
         ds_status_add(
             status, DS_VERDICT_DEGRADED,
             "this frontend does not agree with others: see the log of its watch");
@@ -222,6 +260,22 @@ static int ask_frontends(struct ds_cmd_context *ctx, const struct ds_state *stat
     if (n_astray)
         ds_status_add(status, DS_VERDICT_DEGRADED,
                       "%zu of %zu frontends apply another ring", n_astray, frontends->n);
+}
+
+/* What the state does not tell. */
+static int ask(struct ds_cmd_context *ctx, const struct options *o,
+               const struct ds_state *state, struct ds_status *status,
+               struct asked *asked, struct ds_error *err)
+{
+    DS_AUTO(config) struct ds_config config;
+
+    ds_config_init(&config);
+    if (ds_cmd_load_config(ctx, &config, err) < 0)
+        return -1;
+    if (state->consul && config.consul)
+        ask_frontends(ctx, &config, state, status, &asked->frontends);
+    if (!o->no_groups)
+        ds_cmd_status_groups_ask(&asked->groups, ctx, &config, state, status);
     return 0;
 }
 
@@ -231,25 +285,19 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
     int64_t now_ms = ds_clock_wall_ms();
     DS_AUTO(state) struct ds_state state = {0};
     DS_AUTO(status) struct ds_status status = {0};
-    DS_AUTO(frontends) struct ds_frontends frontends = {0};
+    DS_AUTO(asked) struct asked asked = {0};
     DS_AUTO(str) char *path = NULL;
 
     if (ds_cmd_load_state(ctx, o->state, &state, &path, NULL, err) < 0)
         return -1;
     ds_status_judge(&status, &state, now_ms);
     judge_operation(&state, now_ms, &status);
-    if (state.consul && !o->state &&
-        ask_frontends(ctx, &state, &status, &frontends, err) < 0)
+    if (!o->state && ask(ctx, o, &state, &status, &asked, err) < 0)
         return -1;
-    if (ds_cmd_wants(ctx, "json")) {
-        show_json(ctx, &state, &status, &frontends, now_ms);
-    } else {
-        show_text(&state, &status, now_ms, &ctx->out);
-        if (frontends.n) {
-            ds_buf_addc(&ctx->out, '\n');
-            ds_cmd_frontends_text(&frontends, state.digest, now_ms, &ctx->out);
-        }
-    }
+    if (ds_cmd_wants(ctx, "json"))
+        show_json(ctx, &state, &status, &asked, now_ms);
+    else
+        show_text(&state, &status, &asked, now_ms, &ctx->out);
     if (status.verdict == DS_VERDICT_HEALTHY)
         return 0;
     return ds_fail(err, DS_E_NO, "%s", "");

@@ -2,13 +2,17 @@
 """`status`: the verdict is right, and the exit status says it too."""
 
 import os
+import re
 import socket
 import subprocess
+import time
 
 import pytest
+from test_groups_move import Fleet
 
 from testenv import check_schema
 from testenv.state import now_ms
+from testenv.wait import SLOW
 
 SERVERS = ["10.0.0.1:9091", "10.0.0.2:9091", "10.0.0.3:9091"]
 DOWN = {"address": SERVERS[0], "health": "down", "member": False, "why": "connect: refused"}
@@ -124,3 +128,79 @@ def test_words_from_the_state_cannot_forge_lines(env):
     for form in ("text", "json"):
         out = status(env, "-o", form).stdout
         assert "\x1b" not in out and "\ny " not in out, out
+
+
+# ---- groups: the servers are asked ------------------------------------------------------
+
+
+def misplaced_fleet(env, changed_ms=3600_000, **watch):
+    """Groups of every kind of place, an hour after the last change of the ring unless told
+    otherwise; (fleet, config)."""
+    fleet = Fleet(env, 3, [0, 1])
+    a, b, leaving = fleet.gateways
+    jobs = fleet.owner.jobs(b.address, 4)
+    for job in jobs:
+        b.push(f"/metrics/job/{job}")
+    a.push(f"/metrics/job/{jobs[0]}")
+    leaving.push("/metrics/job/left")
+    fleet.state.rewrite(lambda s: s["history"][0].update(at=now_ms() - changed_ms))
+    return fleet, env.config(fleet.gateways, watch=watch)
+
+
+def test_groups_are_counted_where_they_are(env):
+    fleet, config = misplaced_fleet(env, groups="off")
+    a, b, leaving = (g.address for g in fleet.gateways)
+    content = check_schema("status", env.dshard("status", "-o", "json", config=config).ok().json())
+    assert (content["groups"], content["misplaced"], content["copies"]) == (5, 2, 1)
+    assert {s["address"]: (s["groups"], s["misplaced"], s["copies"])
+            for s in content["servers"]} == {a: (1, 1, 1), b: (4, 0, 0), leaving: (1, 1, 0)}
+    out = env.dshard("status", config=config).ok().stdout
+    assert "\ngroups       5, 2 misplaced, 1 copy too many\n" in out
+    assert re.search(rf"^{re.escape(b)} .*  4  +0$", out, re.M), out
+    # Who does not ask does not know.
+    for args in (["--no-groups"], ["--state", config.state_file]):
+        out = env.dshard("status", *args, config=config).ok().stdout
+        assert "groups" not in out and "GROUPS" not in out
+        content = env.dshard("status", *args, "-o", "json", config=config).ok().json()
+        assert check_schema("status", content)["groups"] is None
+        assert all(s["misplaced"] is None for s in content["servers"])
+
+
+@pytest.mark.parametrize("watch, changed_ms, operation, words", [
+    ({"groups": "move"}, 3600_000, None, "2 groups are misplaced, 1h after the last change"),
+    ({"groups": "dedupe"}, 3600_000, None, "1 group is on more than one server, 1h after"),
+    ({"groups": "move", "patience": "10m"}, 600_000, None, None),
+    ({"groups": "move"}, 3600_000, "scale up", None),
+], ids=["move", "dedupe", "patience", "at work"])
+def test_groups_that_do_not_follow_the_ring_are_a_problem(env, watch, changed_ms, operation,
+                                                          words):
+    fleet, config = misplaced_fleet(env, changed_ms, **watch)
+    if operation:
+        fleet.state.rewrite(lambda s: s.update(operation={
+            "kind": operation, "step": "x", "since": now_ms(),
+            "by": f"{socket.gethostname()}:{os.getpid()}"}))
+    result = env.dshard("status", config=config)
+    assert result.rc == (3 if words else 0), result
+    assert (f"  - {words}" in result.stdout) == bool(words), result
+    assert "groups       5, 2 misplaced" in result.stdout
+
+
+def test_a_server_that_does_not_answer_neither_fails_nor_slows_it(env):
+    fleet, config = misplaced_fleet(env, groups="move")
+    a, b, leaving = fleet.gateways
+    fleet.move("--match", "job=left")
+    a.pause()
+    leaving.kill9()
+    began = time.monotonic()
+    result = env.dshard("status", "--timeout", "300ms", config=config)
+    took = time.monotonic() - began
+    a.resume()
+    assert result.rc == 0 and took < 1.5 * SLOW, (took, result)
+    assert f"no answer from {', '.join(sorted([a.address, leaving.address]))}\n" in result.stdout
+    assert re.search(rf"^{re.escape(a.address)} .*  [?]  +[?]$", result.stdout, re.M), result
+    b.kill9()
+    a.kill9()
+    result = env.dshard("status", config=config).ok()
+    assert "groups       not known; no answer from" in result.stdout
+    content = env.dshard("status", "-o", "json", config=config).ok().json()
+    assert check_schema("status", content)["groups"] is None

@@ -231,6 +231,68 @@ static void more_than_fit_are_counted(void **test)
     }
 }
 
+/* The problem that it makes of groups, NULL for none; the ring changed so long ago. */
+static void assert_groups(struct ds_status_groups groups, int64_t since_ms,
+                          const char *problem)
+{
+    DS_AUTO(state) struct ds_state state;
+    DS_AUTO(status) struct ds_status status;
+
+    fill(&state, 2);
+    if (since_ms >= 0) {
+        state.n_history = 1;
+        state.history[0].at_ms = NOW - since_ms;
+    }
+    groups.patience_ms = 5 * MINUTE;
+    ds_status_judge(&status, &state, NOW);
+    ds_status_judge_groups(&status, &state, &groups, NOW);
+    assert_int_equal(status.n_problems, problem != NULL);
+    assert_int_equal(status.verdict, problem ? DS_VERDICT_DEGRADED : DS_VERDICT_HEALTHY);
+    if (problem)
+        assert_string_equal(status.problems[0].data, problem);
+}
+
+#define MOVES   .moves = true
+#define DEDUPES .dedupes = true
+
+static void groups_that_do_not_follow_degrade(void **test)
+{
+    static const char misplaced[] =
+        "3 groups are misplaced, 6m after the last change of the ring: see dshard groups "
+        "--misplaced, and the log of the watch";
+
+    (void)test;
+    assert_groups((struct ds_status_groups){MOVES, .n_misplaced = 3}, 6 * MINUTE + 1,
+                  misplaced);
+    assert_groups((struct ds_status_groups){MOVES, .n_misplaced = 3, .n_doubled = 2},
+                  6 * MINUTE + 1, misplaced);
+    assert_groups(
+        (struct ds_status_groups){MOVES, .n_misplaced = 1}, -1,
+        "1 group is misplaced: see dshard groups --misplaced, and the log of the "
+        "watch");
+    assert_groups((struct ds_status_groups){DEDUPES, .n_misplaced = 3, .n_doubled = 1},
+                  60 * MINUTE,
+                  "1 group is on more than one server, 1h after the last change of the "
+                  "ring: see dshard groups, and the log of the watch");
+}
+
+static void groups_that_may_still_come_are_nothing_wrong(void **test)
+{
+    (void)test;
+    assert_groups((struct ds_status_groups){MOVES}, 60 * MINUTE, NULL);
+    /* The patience, and some time to do it. */
+    assert_groups((struct ds_status_groups){MOVES, .n_misplaced = 3}, 6 * MINUTE, NULL);
+    assert_groups((struct ds_status_groups){MOVES, .n_doubled = 3}, 0, NULL);
+    /* Somebody is at it. */
+    assert_groups((struct ds_status_groups){MOVES, .n_misplaced = 3, .busy = true},
+                  60 * MINUTE, NULL);
+    /* Nobody is to do it. */
+    assert_groups((struct ds_status_groups){.n_misplaced = 3, .n_doubled = 3},
+                  60 * MINUTE, NULL);
+    assert_groups((struct ds_status_groups){DEDUPES, .n_misplaced = 3}, 60 * MINUTE,
+                  NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +307,8 @@ int main(void)
         cmocka_unit_test(a_dead_watch_is_critical),
         cmocka_unit_test(the_worst_comes_first),
         cmocka_unit_test(more_than_fit_are_counted),
+        cmocka_unit_test(groups_that_do_not_follow_degrade),
+        cmocka_unit_test(groups_that_may_still_come_are_nothing_wrong),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
