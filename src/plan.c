@@ -126,6 +126,9 @@ static int64_t loser_due_ms(const struct ds_planner *p, const struct ds_plan_cop
                     ? -1
                     : ds_plan_compare(&kept->pushed, &copy->pushed);
 
+    /* Where no family is in doubt, it does not matter which group is the newer one. */
+    if ((!order || sure_ms > 0) && !copy->ties)
+        return grace_ends_ms;
     if (!order)
         return ds_plan_max(grace_ends_ms, ds_plan_tie_ends_ms(p, kept, copy));
     if (is_phantom && copy->server == p->owner)

@@ -24,6 +24,7 @@ struct ds_plan_copy {
     size_t n_families, cap_families;
     bool relies; /* a newer one of its families is to be given by another copy: it stays
                     until that is done */
+    bool ties;   /* one of its families may be as new as that which would stay */
 };
 
 struct ds_planner {

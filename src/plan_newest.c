@@ -199,7 +199,7 @@ static bool is_better(const struct ds_plan_time *time, const struct ds_plan_time
 }
 
 /* One copy gives it: the newest of those that are newer than what is kept.  The others of
-   them rely on that.  A tie with what is kept changes nothing. */
+   them rely on that.  In a tie what is kept stays, if the copy goes at all. */
 static struct ds_plan_copy *giver(struct ds_planner *p, const struct ds_plan_copy *kept,
                                   const char *name)
 {
@@ -212,12 +212,17 @@ static struct ds_plan_copy *giver(struct ds_planner *p, const struct ds_plan_cop
     for (size_t i = 0; i < p->n_copies; i++) {
         struct ds_plan_copy *copy = &p->copies[i], *other = best;
         struct ds_plan_time time;
+        int order;
 
         if (copy == kept || !has_family(copy, name))
             continue;
         time = family_time(p, copy);
-        if (is_there && ds_plan_compare(&time, &at_kept) <= 0)
+        order = is_there ? ds_plan_compare(&time, &at_kept) : 1;
+        copy->ties |= !order;
+        if (order <= 0)
             continue;
+        if (best && !ds_plan_compare(&time, &at_best))
+            copy->ties = best->ties = true;
         if (!best || is_better(&time, &at_best)) {
             best = copy;
             at_best = time;
@@ -255,7 +260,7 @@ void ds_plan_give_families(struct ds_planner *p, const struct ds_plan_copy *kept
 
     for (size_t i = 0; i < p->n_copies; i++) {
         p->copies[i].next_family = p->copies[i].n_families = 0;
-        p->copies[i].relies = false;
+        p->copies[i].relies = p->copies[i].ties = false;
     }
     while ((name = first_family(p))) {
         struct ds_plan_copy *from = giver(p, kept, name);
