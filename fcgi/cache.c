@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see cache.h */
 #include "cache.h"
+#include "dshard/clock.h"
 #include "dshard/file.h"
 #include "dshard/log.h"
 
@@ -21,6 +22,7 @@ enum { LOADER_NICE = 5 };
 struct shared_ring {
     atomic_uint users;
     struct ds_ring *ring; /* NULL: no member */
+    uint16_t *places;     /* of its members among the counters; NULL: not counted */
     char digest[DS_DIGEST_MAX];
 };
 
@@ -32,6 +34,8 @@ struct snapshot {
 
 struct ds_cache {
     char *path;
+    struct ds_stats *stats; /* borrowed; may be NULL */
+    struct ds_view nothing; /* the view before the first */
 
     /* The loader's. */
     int fd;                   /* the file that was read last, good or bad; -1: none */
@@ -56,6 +60,7 @@ static void drop_ring(struct shared_ring *ring)
     if (!ring || atomic_fetch_sub(&ring->users, 1) != 1)
         return;
     ds_ring_free(ring->ring);
+    free(ring->places);
     free(ring);
 }
 
@@ -79,11 +84,13 @@ static void ds_auto_snapshot(struct snapshot **snapshot)
     snapshot_free(*snapshot);
 }
 
-struct ds_cache *ds_cache_new(const char *path)
+struct ds_cache *ds_cache_new(const char *path, struct ds_stats *stats)
 {
     struct ds_cache *cache = ds_xcalloc(1, sizeof *cache);
 
     cache->path = ds_xstrdup(path);
+    cache->stats = stats;
+    cache->nothing.stats = stats;
     cache->fd = -1;
     cache->stop = -1;
     return cache;
@@ -119,6 +126,7 @@ static bool complain(struct ds_cache *cache, const char *text)
     if (cache->problem && strcmp(cache->problem, text) == 0)
         return false;
     ds_set_str(&cache->problem, text);
+    ds_stats_load_failed(cache->stats);
     ds_log(DS_LOG_ERROR, "the state file cannot be used", "why", text, "ring",
            cache->ring ? "the last good one stays" : "none", NULL);
     return false;
@@ -130,19 +138,25 @@ static void stop_complaining(struct ds_cache *cache)
     if (!cache->good || !cache->problem)
         return;
     ds_log(DS_LOG_INFO, "the state file is back", "path", cache->path, NULL);
+    ds_stats_file_is_back(cache->stats);
     ds_set_str(&cache->problem, NULL);
 }
 
 /* The newest ring if the state has the same, else a new one. */
 static struct shared_ring *ring_for(struct ds_cache *cache, const struct ds_state *state)
 {
+    const struct ds_server *members = NULL;
     struct shared_ring *ring;
+    size_t n = 0;
 
     if (cache->ring && strcmp(cache->ring->digest, state->digest) == 0)
         return share_ring(cache->ring);
     ring = ds_xcalloc(1, sizeof *ring);
     atomic_init(&ring->users, 2); /* the snapshot's and the loader's */
     ring->ring = ds_state_ring(state);
+    if (ring->ring)
+        members = ds_ring_members(ring->ring, &n);
+    ring->places = ds_stats_places(cache->stats, members, n);
     memcpy(ring->digest, state->digest, sizeof ring->digest);
     drop_ring(cache->ring);
     cache->ring = ring;
@@ -173,7 +187,9 @@ static bool publish(struct ds_cache *cache, struct snapshot *snapshot_take)
     const struct ds_state *state = &snapshot_take->state;
 
     snapshot_take->ring = ring_for(cache, state);
-    snapshot_take->view = (struct ds_view){state, snapshot_take->ring->ring};
+    snapshot_take->view = (struct ds_view){state, snapshot_take->ring->ring, cache->stats,
+                                           snapshot_take->ring->places};
+    ds_stats_loaded(cache->stats, state, ds_clock_wall_ms());
     log_loaded(cache, state, cache->ring != before);
     snapshot_free(atomic_exchange(&cache->ready, snapshot_take));
     return true;
@@ -257,8 +273,6 @@ int ds_cache_start(struct ds_cache *cache, struct ds_error *err)
 
 const struct ds_view *ds_cache_view(struct ds_cache *cache)
 {
-    static const struct ds_view nothing = {NULL, NULL};
-
     /* A plain look first: the exchange would cost every request a locked instruction. */
     if (atomic_load_explicit(&cache->ready, memory_order_relaxed)) {
         struct snapshot *fresh = atomic_exchange(&cache->ready, NULL);
@@ -269,5 +283,5 @@ const struct ds_view *ds_cache_view(struct ds_cache *cache)
             cache->current = fresh;
         }
     }
-    return cache->current ? &cache->current->view : &nothing;
+    return cache->current ? &cache->current->view : &cache->nothing;
 }

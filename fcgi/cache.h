@@ -15,14 +15,15 @@
 
 #include "dshard/base.h"
 #include "dshard/error.h"
-#include "handler.h"
+#include "stats.h"
+#include "view.h"
 
 enum { DS_CACHE_LOOK_MS = 100 };
 
 struct ds_cache;
 
-/* Copies path; reads nothing yet. */
-struct ds_cache *ds_cache_new(const char *path) DS_NODISCARD;
+/* Copies path; reads nothing yet.  stats is borrowed; NULL: nothing is counted. */
+struct ds_cache *ds_cache_new(const char *path, struct ds_stats *stats) DS_NODISCARD;
 void ds_cache_free(struct ds_cache *cache); /* ends the loader; NULL is fine */
 void ds_auto_cache(struct ds_cache **cache);
 

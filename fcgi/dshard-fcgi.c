@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dshard-fcgi.c - starts what the command line and the surroundings ask for. */
 #include "cgi.h"
+#include "dshard/clock.h"
 #include "dshard/log.h"
 #include "options.h"
 #include "transport.h"
@@ -28,11 +29,11 @@ static void fill_standard_descriptors(void)
 
 /* A worker, or the only process: has its own view of the state file. */
 static int serve(struct ds_listen *listening, const struct ds_options *options,
-                 struct ds_error *err)
+                 struct ds_stats *stats, struct ds_error *err)
 {
-    DS_AUTO(cache) struct ds_cache *cache = ds_cache_new(options->state);
+    DS_AUTO(cache) struct ds_cache *cache = ds_cache_new(options->state, stats);
     struct ds_responder_config config = {
-        .cache = cache, .mode = options->mode, .prefix = options->prefix};
+        .cache = cache, .mode = options->mode, .prefix = options->prefix, .stats = stats};
     DS_AUTO(responder) struct ds_responder *responder = ds_responder_new(&config, err);
 
     if (!responder)
@@ -43,9 +44,30 @@ static int serve(struct ds_listen *listening, const struct ds_options *options,
     return ds_transport_run(listening, responder, err);
 }
 
+static int serve_all(struct ds_listen *listening, const struct ds_options *options,
+                     struct ds_error *err)
+{
+    unsigned n = options->workers ? options->workers : 1;
+    DS_AUTO(stats)
+    struct ds_stats *stats = ds_stats_new(n, ds_clock_wall_ms(), err);
+    int worker = 0;
+
+    if (!stats)
+        return -1;
+    if (options->workers) {
+        if (ds_workers_run(listening, n, &worker, err) < 0)
+            return -1;
+        if (worker == DS_WORKERS_PARENT)
+            return 0;
+    }
+    ds_stats_begin(stats, (unsigned)worker);
+    return serve(listening, options, stats, err);
+}
+
+/* Nothing is counted: the counters would end with the process. */
 static int answer_cgi(const struct ds_options *options, struct ds_error *err)
 {
-    DS_AUTO(cache) struct ds_cache *cache = ds_cache_new(options->state);
+    DS_AUTO(cache) struct ds_cache *cache = ds_cache_new(options->state, NULL);
     struct ds_responder_config config = {
         .cache = cache, .mode = options->mode, .prefix = options->prefix};
 
@@ -73,15 +95,7 @@ static int run(struct ds_options *options, struct ds_error *err)
            options->listen ? options->listen : "descriptor 0", "state", options->state,
            "mode", ds_mode_name(options->mode), "prefix", options->prefix, "version",
            DS_VERSION, NULL);
-    if (options->workers) {
-        bool in_worker = false;
-
-        if (ds_workers_run(&listening, options->workers, &in_worker, err) < 0)
-            return -1;
-        if (!in_worker)
-            return 0;
-    }
-    return serve(&listening, options, err);
+    return serve_all(&listening, options, err);
 }
 
 static void print_help(void)

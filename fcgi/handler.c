@@ -17,6 +17,7 @@ static const char TEXT[] = "text/plain; charset=utf-8";
 static const char JSON[] = "application/json";
 static const char PUSH_METHODS[] = "DELETE, GET, HEAD, POST, PUT";
 static const char READ_METHODS[] = "GET, HEAD";
+static const char NO_STATE[] = "the state of the ring is not known yet";
 static const char *const mode_names[] = {"redirect", "proxy", "auth"};
 
 /* What one answer needs to know, beside the handler's own memory. */
@@ -26,6 +27,7 @@ struct context {
     const struct ds_request *request;
     struct ds_response *response;
     enum ds_mode mode;
+    enum ds_method method;
     const char *path; /* the target behind authority and prefix */
     size_t path_len;  /* up to the query */
 };
@@ -102,11 +104,10 @@ void ds_auto_handler(struct ds_handler *handler)
 static void finish(const struct context *c, const char *type)
 {
     const struct ds_state *state = c->view->state;
-    const char *method = c->request->method;
-    bool head = method && strcmp(method, "HEAD") == 0;
+    bool is_head = c->method == DS_METHOD_HEAD;
 
     ds_response_finish(c->response, type, state ? state->generation : 0,
-                       head ? DS_RESPONSE_HEAD : DS_RESPONSE_WHOLE);
+                       is_head ? DS_RESPONSE_HEAD : DS_RESPONSE_WHOLE);
 }
 
 /* nginx's auth_request passes 403 on and turns every other refusal into 500, so what the
@@ -126,11 +127,14 @@ static void add_auth_reason(struct ds_response *response, unsigned status,
 }
 
 /* A refusal: one line of reason.  allow: the methods that would do, for 405. */
-static void refuse_with(const struct context *c, unsigned status, const char *reason,
-                        const char *allow)
+static void refuse_with(const struct context *c, enum ds_refusal refusal,
+                        const char *reason, const char *allow)
 {
     struct ds_response *response = c->response;
+    unsigned status = ds_refusal_status(refusal);
 
+    c->handler->outcome.refusal = refusal;
+    c->handler->outcome.place = -1;
     ds_response_begin(response, c->mode == DS_MODE_AUTH ? 403 : status);
     if (c->mode == DS_MODE_AUTH)
         add_auth_reason(response, status, reason);
@@ -143,9 +147,9 @@ static void refuse_with(const struct context *c, unsigned status, const char *re
     finish(c, TEXT);
 }
 
-static void refuse(const struct context *c, unsigned status, const char *reason)
+static void refuse(const struct context *c, enum ds_refusal refusal, const char *reason)
 {
-    refuse_with(c, status, reason, NULL);
+    refuse_with(c, refusal, reason, NULL);
 }
 
 /* SCHEME://OWNER and the servers' prefix and the canonical path, safe in a header. */
@@ -209,52 +213,64 @@ static void answer_lookup(const struct context *c, const struct ds_server *owner
     finish(c, TEXT);
 }
 
-static bool is_push_method(const char *method)
+static bool is_read_method(enum ds_method method)
 {
-    return strcmp(method, "PUT") == 0 || strcmp(method, "POST") == 0 ||
-           strcmp(method, "DELETE") == 0;
+    return method == DS_METHOD_GET || method == DS_METHOD_HEAD;
 }
 
-static bool is_read_method(const char *method)
+/* What the parser of push paths has against this one. */
+static void refuse_path(const struct context *c)
 {
-    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    const struct ds_error *err = &c->handler->err;
+    enum ds_refusal refusal = DS_REFUSAL_BAD_PATH;
+
+    if (err->code == DS_E_NOT_FOUND)
+        refusal = DS_REFUSAL_NOT_FOUND;
+    else if (err->code == DS_E_TOO_LONG)
+        refusal = DS_REFUSAL_TOO_LONG;
+    refuse(c, refusal, err->text);
+}
+
+/* Where a group's pushes go. */
+static void answer_owner(const struct context *c, bool push)
+{
+    struct ds_handler *handler = c->handler;
+    const struct ds_view *view = c->view;
+    struct ds_ring_hit hit;
+
+    ds_ring_find(view->ring, handler->group.key.data, handler->group.key.len, &hit);
+    make_url(c, hit.owner);
+    if (!push) {
+        answer_lookup(c, hit.owner);
+        return;
+    }
+    if (view->places)
+        handler->outcome.place = view->places[hit.member];
+    answer_push(c, hit.owner);
 }
 
 /* A push path, or none of ours. */
 static void answer_group(const struct context *c)
 {
     struct ds_handler *handler = c->handler;
-    const char *method = c->request->method;
-    bool push = is_push_method(method);
-    const struct ds_server *owner;
+    bool push = ds_method_is_push(c->method);
     int parsed =
         ds_groupkey_parse(&handler->group, c->path, strlen(c->path), &handler->err);
 
-    if (parsed < 0 && handler->err.code != DS_E_BAD_PATH) {
-        refuse(c, (unsigned)ds_code_http_status(handler->err.code), handler->err.text);
-        return;
-    }
-    if (!push && (c->mode == DS_MODE_AUTH || !is_read_method(method))) {
-        refuse_with(c, 405, "a group is pushed with PUT or POST and deleted with DELETE",
+    if (parsed < 0 && handler->err.code != DS_E_BAD_PATH)
+        refuse_path(c);
+    else if (!push && (c->mode == DS_MODE_AUTH || !is_read_method(c->method)))
+        refuse_with(c, DS_REFUSAL_METHOD,
+                    "a group is pushed with PUT or POST and deleted with DELETE",
                     c->mode == DS_MODE_AUTH ? NULL : PUSH_METHODS);
-        return;
-    }
-    if (parsed < 0) {
-        refuse(c, 400, handler->err.text);
-        return;
-    }
-    if (!c->view->ring) {
-        refuse(c, 503,
-               c->view->state ? "the ring has no member"
-                              : "the state of the ring is not known yet");
-        return;
-    }
-    owner = ds_ring_owner(c->view->ring, handler->group.key.data, handler->group.key.len);
-    make_url(c, owner);
-    if (push)
-        answer_push(c, owner);
+    else if (parsed < 0)
+        refuse_path(c);
+    else if (!c->view->state)
+        refuse(c, DS_REFUSAL_NO_STATE, NO_STATE);
+    else if (!c->view->ring)
+        refuse(c, DS_REFUSAL_NO_MEMBER, "the ring has no member");
     else
-        answer_lookup(c, owner);
+        answer_owner(c, push);
 }
 
 /* In mode auth there is none: it is asked about pushes only, and a 200 would say "pass
@@ -271,7 +287,7 @@ static void answer_page(const struct context *c, const struct ds_fcgi_page *page
     if (type)
         finish(c, type);
     else
-        refuse(c, 503, "the state of the ring is not known yet");
+        refuse(c, DS_REFUSAL_NO_STATE, NO_STATE);
 }
 
 /* "http://host" of an absolute target is cut: a proxy's way to write it. */
@@ -311,17 +327,19 @@ static bool read_settings(struct context *c, const char **prefix)
 
     c->mode = request->default_mode;
     if (request->mode && *request->mode && ds_mode_parse(request->mode, &c->mode) < 0) {
-        refuse(c, 500, "DSHARD_MODE is not redirect, proxy or auth");
+        refuse(c, DS_REFUSAL_MISCONFIGURED, "DSHARD_MODE is not redirect, proxy or auth");
         return false;
     }
     *prefix = request->prefix ? request->prefix : request->default_prefix;
     *prefix = *prefix ? *prefix : "";
     if (ds_prefix_check(*prefix, &c->handler->err) < 0) {
-        refuse(c, 500, "DSHARD_PREFIX is not a path like /pushgateway");
+        refuse(c, DS_REFUSAL_MISCONFIGURED,
+               "DSHARD_PREFIX is not a path like /pushgateway");
         return false;
     }
     if (!request->method || !request->target) {
-        refuse(c, 500, "the web server passes no REQUEST_METHOD or no REQUEST_URI");
+        refuse(c, DS_REFUSAL_MISCONFIGURED,
+               "the web server passes no REQUEST_METHOD or no REQUEST_URI");
         return false;
     }
     return true;
@@ -335,26 +353,31 @@ static void answer(struct context *c)
     if (!read_settings(c, &prefix))
         return;
     if (!cut_prefix(c, prefix)) {
-        refuse(c, 404, "the path does not begin with the prefix");
+        refuse(c, DS_REFUSAL_NOT_FOUND, "the path does not begin with the prefix");
         return;
     }
     page = find_page(c);
     if (!page)
         answer_group(c);
-    else if (is_read_method(c->request->method))
+    else if (is_read_method(c->method))
         answer_page(c, page);
     else
-        refuse_with(c, 405, "this page can only be read", READ_METHODS);
+        refuse_with(c, DS_REFUSAL_METHOD, "this page can only be read", READ_METHODS);
 }
 
 void ds_handler_answer(struct ds_handler *handler, const struct ds_view *view,
                        const struct ds_request *request, struct ds_response *response)
 {
-    struct context c = {
-        .handler = handler, .view = view, .request = request, .response = response};
+    struct context c = {.handler = handler,
+                        .view = view,
+                        .request = request,
+                        .response = response,
+                        .method = ds_method_of(request->method)};
 
     handler->url.over = false;
+    handler->outcome = (struct ds_outcome){.method = c.method, .place = -1};
     answer(&c);
     if (response->head.over || response->body.over || handler->url.over)
-        refuse(&c, 500, "the answer is too long");
+        refuse(&c, DS_REFUSAL_OVERFLOW, "the answer is too long");
+    handler->outcome.status = response->status;
 }

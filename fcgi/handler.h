@@ -2,20 +2,21 @@
 /*
  * handler.h - from the ring and a request to the response.
  *
- * Pure: no socket, file, clock or global.  No byte of a request reaches the head of the
- * response unescaped.  The structs are made for many requests: their buffers keep their
- * memory, so that a request allocates nothing once they are warm.
+ * Pure: no socket, file, clock or global; the time comes with the request.  No byte of a
+ * request reaches the head of the response unescaped.  The structs are made for many
+ * requests: their buffers keep their memory, so that a request allocates nothing once
+ * they are warm.
  */
 #ifndef DSHARD_FCGI_HANDLER_H
 #define DSHARD_FCGI_HANDLER_H
 
 #include "dshard/base.h"
 #include "dshard/buf.h"
+#include "dshard/counters.h"
 #include "dshard/error.h"
 #include "dshard/groupkey.h"
-#include "dshard/ring.h"
-#include "dshard/state.h"
 #include "response.h"
+#include "view.h"
 
 /* How a push reaches its owner. */
 enum ds_mode {
@@ -28,12 +29,6 @@ enum { DS_N_MODES = 3 };
 /* "redirect", "proxy", "auth"; _parse returns -1 for any other text. */
 const char *ds_mode_name(enum ds_mode mode);
 int ds_mode_parse(const char *text, enum ds_mode *out) DS_NODISCARD;
-
-/* What is known of the fleet.  state NULL: nothing yet; ring NULL: no member. */
-struct ds_view {
-    const struct ds_state *state;
-    const struct ds_ring *ring;
-};
 
 struct ds_request {
     const char *method; /* NULL: the web server did not say */
@@ -54,6 +49,7 @@ struct ds_handler {
     struct ds_groupkey group;
     struct ds_buf url; /* of the group at its owner */
     struct ds_error err;
+    struct ds_outcome outcome; /* of the last request, for who counts */
 };
 
 void ds_handler_init(struct ds_handler *handler);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see pages.h */
 #include "pages.h"
+#include "dshard/exposition.h"
+#include "dshard/metrics.h"
 #include "dshard/sd.h"
+#include "stats.h"
 
 static const char TEXT[] = "text/plain; charset=utf-8";
 static const char JSON[] = "application/json";
@@ -35,9 +38,24 @@ static const char *write_sd(const struct ds_view *view, const struct ds_request 
     return JSON;
 }
 
+static const char *write_metrics(const struct ds_view *view,
+                                 const struct ds_request *request,
+                                 struct ds_response *response)
+{
+    DS_AUTO(counters) struct ds_counters counters = {0};
+
+    if (view->stats)
+        ds_stats_read(view->stats, &counters);
+    ds_response_begin(response, 200);
+    ds_metrics_format(view->state, view->ring, view->stats ? &counters : NULL,
+                      request->now_ms, &response->body);
+    return DS_EXPOSITION_TYPE;
+}
+
 static const struct ds_fcgi_page pages[] = {
     {"/-/healthy", write_ok},
     {"/-/ready", write_ready},
+    {"/metrics", write_metrics},
     {"/sd", write_sd},
     {"/test/v1", write_ok}, /* the seed's own check */
 };

@@ -77,16 +77,20 @@ static bool read_request(FCGX_Request *fcgi, int *in)
     return true;
 }
 
-static void decide(struct ds_responder *responder)
+static void decide(struct ds_responder *responder, int64_t began_ns)
 {
-    struct ds_request request = {.default_mode = responder->config.mode,
-                                 .default_prefix = responder->config.prefix,
+    const struct ds_responder_config *config = &responder->config;
+    struct ds_request request = {.default_mode = config->mode,
+                                 .default_prefix = config->prefix,
                                  .now_ms = ds_clock_wall_ms()};
 
     for (char **param = responder->fcgi.envp; *param; param++)
         ds_request_param(&request, *param);
-    ds_handler_answer(&responder->handler, ds_cache_view(responder->config.cache),
-                      &request, &responder->response);
+    ds_handler_answer(&responder->handler, ds_cache_view(config->cache), &request,
+                      &responder->response);
+    if (config->stats)
+        ds_stats_count(config->stats, &responder->handler.outcome,
+                       (uint64_t)(ds_clock_mono_ns() - began_ns));
 }
 
 int ds_responder_answer(struct ds_responder *responder, int *in, int *out, int *rest)
@@ -94,12 +98,13 @@ int ds_responder_answer(struct ds_responder *responder, int *in, int *out, int *
     FCGX_Request *fcgi = &responder->fcgi;
     const struct ds_buf *head = &responder->response.head;
     const struct ds_buf *body = &responder->response.body;
+    int64_t began_ns = ds_clock_mono_ns();
     int *to = out;
 
     *rest = -1;
     if (!read_request(fcgi, in))
         return -1;
-    decide(responder);
+    decide(responder, began_ns);
     if (head->len + body->len > DIRECT_MAX)
         *rest = memfd_create("answer", MFD_CLOEXEC);
     if (*rest >= 0)

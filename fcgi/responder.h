@@ -12,6 +12,8 @@
 #include "cache.h"
 #include "dshard/base.h"
 #include "dshard/error.h"
+#include "handler.h"
+#include "stats.h"
 
 struct ds_responder;
 
@@ -19,6 +21,8 @@ struct ds_responder_config {
     struct ds_cache *cache; /* borrowed */
     enum ds_mode mode;      /* where the web server does not say another */
     const char *prefix;     /* likewise; borrowed; NULL: none */
+    struct ds_stats *stats; /* borrowed; counts every request before its answer goes out;
+                               NULL: nothing is counted */
 };
 
 /* Once a process, signals blocked: libfcgi installs handlers for those it finds at their

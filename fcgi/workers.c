@@ -36,13 +36,19 @@ struct parent {
     int signals;
     int64_t now_ms;
     int64_t kill_at_ms; /* INT64_MAX: not stopping */
-    bool in_worker;     /* this is the child: out of here */
+    int number;         /* of this worker; DS_WORKERS_PARENT: none, the parent */
 };
 
 static void ds_auto_parent(struct parent *parent)
 {
     free(parent->workers);
     ds_auto_fd(&parent->signals);
+}
+
+/* This is the child: out of here. */
+static bool is_worker(const struct parent *parent)
+{
+    return parent->number != DS_WORKERS_PARENT;
 }
 
 static bool is_stopping(const struct parent *parent)
@@ -60,9 +66,10 @@ static void log_worker(enum ds_log_level level, const char *what, pid_t pid,
 }
 
 /* What a child is told before it serves. */
-static void become_worker(struct parent *parent, pid_t parent_pid)
+static void become_worker(struct parent *parent, const struct worker *worker,
+                          pid_t parent_pid)
 {
-    parent->in_worker = true;
+    parent->number = (int)(worker - parent->workers);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent_pid)
         raise(SIGTERM);            /* it died before we asked to be told; stays pending */
@@ -75,7 +82,7 @@ static void start(struct parent *parent, struct worker *worker)
     pid_t self = getpid(), pid = fork();
 
     if (pid == 0) {
-        become_worker(parent, self);
+        become_worker(parent, worker, self);
         return;
     }
     worker->started_ms = parent->now_ms;
@@ -93,7 +100,7 @@ static void start_due(struct parent *parent)
     for (unsigned i = 0; i < parent->n && !is_stopping(parent); i++) {
         struct worker *worker = &parent->workers[i];
 
-        if (parent->in_worker)
+        if (is_worker(parent))
             return;
         if (!worker->pid && worker->start_at_ms <= parent->now_ms)
             start(parent, worker);
@@ -178,7 +185,7 @@ static int loop(struct parent *parent, struct ds_error *err)
 {
     struct pollfd signals = {.fd = parent->signals, .events = POLLIN};
 
-    while (!parent->in_worker && (!is_stopping(parent) || parent->n_running)) {
+    while (!is_worker(parent) && (!is_stopping(parent) || parent->n_running)) {
         if (poll(&signals, 1, wait_ms(parent)) < 0 && errno != EINTR)
             return ds_fail_errno(err, "cannot wait for workers");
         parent->now_ms = ds_clock_mono_ms();
@@ -193,7 +200,7 @@ static int loop(struct parent *parent, struct ds_error *err)
     return 0;
 }
 
-int ds_workers_run(struct ds_listen *listening, unsigned n, bool *in_worker,
+int ds_workers_run(struct ds_listen *listening, unsigned n, int *worker,
                    struct ds_error *err)
 {
     DS_AUTO(parent)
@@ -201,7 +208,8 @@ int ds_workers_run(struct ds_listen *listening, unsigned n, bool *in_worker,
                             .n = n,
                             .signals = -1,
                             .now_ms = ds_clock_mono_ms(),
-                            .kill_at_ms = INT64_MAX};
+                            .kill_at_ms = INT64_MAX,
+                            .number = DS_WORKERS_PARENT};
     sigset_t set;
     int rc;
 
@@ -217,6 +225,6 @@ int ds_workers_run(struct ds_listen *listening, unsigned n, bool *in_worker,
         return ds_fail_errno(err, "cannot make a signalfd");
     start_due(&parent);
     rc = loop(&parent, err);
-    *in_worker = parent.in_worker;
+    *worker = parent.number;
     return rc;
 }

@@ -13,14 +13,15 @@
 #include "dshard/error.h"
 #include "listen.h"
 
-enum { DS_WORKERS_MAX = 256 };
+enum { DS_WORKERS_MAX = 256, DS_WORKERS_PARENT = -1 };
 
 /*
- * Returns 0 in two processes: in each worker, *in_worker true, which then serves; and in
- * the parent when all of them have ended after a signal.  The caller has blocked the
- * signals, and has no thread yet.
+ * Returns 0 in each worker, which then serves: *worker is its number, from 0, and one
+ * that is started again has that of the one that died.  Also returns 0 in the parent,
+ * *worker DS_WORKERS_PARENT, when all of them have ended after a signal.  The caller has
+ * blocked the signals, and has no thread yet.
  */
-int ds_workers_run(struct ds_listen *listening, unsigned n, bool *in_worker,
+int ds_workers_run(struct ds_listen *listening, unsigned n, int *worker,
                    struct ds_error *err) DS_NODISCARD;
 
 #endif

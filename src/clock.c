@@ -18,6 +18,14 @@ int64_t ds_clock_mono_ms(void)
     return now_ms(CLOCK_MONOTONIC);
 }
 
+int64_t ds_clock_mono_ns(void)
+{
+    struct timespec ts = {0};
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
 int64_t ds_clock_wall_ms(void)
 {
     return now_ms(CLOCK_REALTIME);

@@ -10,6 +10,8 @@
 
 /* Milliseconds that never step; only differences mean something. */
 int64_t ds_clock_mono_ms(void);
+/* The same clock in nanoseconds, for what is short. */
+int64_t ds_clock_mono_ns(void);
 
 /* Unix time in milliseconds: for stamps that people and other processes read. */
 int64_t ds_clock_wall_ms(void);

@@ -77,7 +77,7 @@ static void answer(unsigned choice, char *const fields[FIELDS])
                                  .accept = fields[2],
                                  .prefix = fields[3],
                                  .default_mode = (enum ds_mode)(choice % DS_N_MODES)};
-    struct ds_view view = {choice & 4 ? NULL : &state, NULL};
+    struct ds_view view = {.state = choice & 4 ? NULL : &state};
 
     ds_state_init(&state);
     ds_state_add(&state, members[0].address, 1);

@@ -28,7 +28,7 @@ static int setup(void **state)
     assert_non_null(mkdtemp(f->dir));
     f->path = ds_xasprintf("%s/ring.json", f->dir);
     f->log_path = ds_xasprintf("%s/log", f->dir);
-    f->cache = ds_cache_new(f->path);
+    f->cache = ds_cache_new(f->path, NULL);
     f->saved_stderr = dup(STDERR_FILENO);
     log = open(f->log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     assert_true(f->saved_stderr >= 0 && log >= 0);

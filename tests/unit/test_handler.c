@@ -29,7 +29,7 @@ static int setup(void **state)
               &err);
     f->state.generation = 42;
     f->ring = ds_state_ring(&f->state);
-    f->view = (struct ds_view){&f->state, f->ring};
+    f->view = (struct ds_view){.state = &f->state, .ring = f->ring};
     ds_handler_init(&f->handler);
     ds_response_init(&f->response);
     *state = f;
@@ -179,7 +179,7 @@ static void auth_mode_refuses_with_403_and_the_reason(void **state)
         assert_header(f, "X-Dshard-Reason", cases[i].reason);
         assert_null(header(f, "X-Dshard-Server"));
     }
-    f->view = (struct ds_view){NULL, NULL};
+    f->view = (struct ds_view){0};
     assert_int_equal(ask_simply(f, DS_MODE_AUTH, "PUT", "/metrics/job/a"), 403);
     assert_header(f, "X-Dshard-Status", "503");
     assert_header(f, "Retry-After", "2");
@@ -355,7 +355,7 @@ static void without_a_state_all_but_health_is_503(void **state)
     static const char *const targets[] = {"/metrics/job/a", "/sd", "/-/ready"};
     struct fixture *f = *state;
 
-    f->view = (struct ds_view){NULL, NULL};
+    f->view = (struct ds_view){0};
     for (size_t i = 0; i < DS_COUNT(targets); i++) {
         assert_int_equal(ask_simply(f, DS_MODE_REDIRECT, "GET", targets[i]), 503);
         assert_header(f, "Retry-After", "2");

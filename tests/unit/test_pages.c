@@ -25,7 +25,7 @@ static void without_a_state_a_page_that_needs_one_writes_nothing(void **unused)
 {
     static const char *const needy[] = {"/sd", "/-/ready"};
     DS_AUTO(response) struct ds_response response;
-    struct ds_view view = {NULL, NULL};
+    struct ds_view view = {0};
     struct ds_request request = {.method = "GET"};
 
     (void)unused;
