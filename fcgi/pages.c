@@ -53,11 +53,8 @@ static const char *write_metrics(const struct ds_view *view,
 }
 
 static const struct ds_fcgi_page pages[] = {
-    {"/-/healthy", write_ok},
-    {"/-/ready", write_ready},
-    {"/metrics", write_metrics},
-    {"/sd", write_sd},
-    {"/test/v1", write_ok}, /* the seed's own check */
+    {"/-/healthy", write_ok}, {"/-/ready", write_ready}, {"/metrics", write_metrics},
+    {"/sd", write_sd},        {"/test/v1", write_ok}, /* the seed's own check */
 };
 
 const struct ds_fcgi_page *ds_fcgi_page_find(const char *path, size_t len)

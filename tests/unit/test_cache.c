@@ -16,19 +16,24 @@ struct fixture {
     char dir[64];
     char *path, *log_path;
     int saved_stderr;
+    struct ds_stats *stats;
     struct ds_cache *cache;
 };
 
 static int setup(void **state)
 {
     struct fixture *f = ds_xcalloc(1, sizeof *f);
+    struct ds_error err = DS_ERROR_INIT;
     int log;
 
     memcpy(f->dir, "/tmp/dshard-cache-XXXXXX", sizeof "/tmp/dshard-cache-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     f->path = ds_xasprintf("%s/ring.json", f->dir);
     f->log_path = ds_xasprintf("%s/log", f->dir);
-    f->cache = ds_cache_new(f->path, NULL);
+    f->stats = ds_stats_new(1, 0, &err);
+    assert_non_null(f->stats);
+    ds_stats_begin(f->stats, 0);
+    f->cache = ds_cache_new(f->path, f->stats);
     f->saved_stderr = dup(STDERR_FILENO);
     log = open(f->log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     assert_true(f->saved_stderr >= 0 && log >= 0);
@@ -43,6 +48,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     ds_cache_free(f->cache);
+    ds_stats_free(f->stats);
     dup2(f->saved_stderr, STDERR_FILENO);
     close(f->saved_stderr);
     unlink(f->path);
@@ -278,6 +284,66 @@ static void the_loader_follows_the_file(void **state)
     }
 }
 
+static void assert_loads(const struct fixture *f, uint64_t loads, uint64_t errors,
+                         bool well)
+{
+    DS_AUTO(counters) struct ds_counters counters;
+
+    ds_stats_read(f->stats, &counters);
+    assert_int_equal(counters.loads, loads);
+    assert_int_equal(counters.load_errors, errors);
+    assert_int_equal(counters.loaded_well, well);
+}
+
+/* Each problem once, and not with every look. */
+static void loads_and_problems_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    DS_AUTO(str) char *aside = ds_xasprintf("%s.aside", f->path);
+
+    ds_cache_look(f->cache);
+    ds_cache_look(f->cache);
+    assert_loads(f, 0, 1, false);
+    write_state(f, 3, 1, NULL);
+    ds_cache_look(f->cache);
+    ds_cache_look(f->cache);
+    assert_loads(f, 1, 1, true);
+    replace(f, "{", 1);
+    ds_cache_look(f->cache);
+    ds_cache_look(f->cache);
+    assert_loads(f, 1, 2, false);
+    write_state(f, 3, 1, NULL);
+    ds_cache_look(f->cache);
+    assert_loads(f, 2, 2, true);
+    assert_int_equal(rename(f->path, aside), 0);
+    ds_cache_look(f->cache);
+    assert_loads(f, 2, 3, false);
+    assert_int_equal(rename(aside, f->path), 0);
+    ds_cache_look(f->cache);
+    assert_loads(f, 2, 3, true);
+}
+
+static void members_have_the_same_places_in_every_ring(void **state)
+{
+    struct fixture *f = *state;
+    const struct ds_view *view = ds_cache_view(f->cache);
+    uint16_t first;
+
+    assert_ptr_equal(view->stats, f->stats);
+    assert_null(view->places);
+    write_state(f, 1, 1, NULL);
+    ds_cache_look(f->cache);
+    view = ds_cache_view(f->cache);
+    assert_ptr_equal(view->stats, f->stats);
+    first = view->places[0];
+    write_state(f, 3, 2, NULL);
+    ds_cache_look(f->cache);
+    view = ds_cache_view(f->cache);
+    assert_int_equal(view->places[0], first);
+    assert_int_not_equal(view->places[1], first);
+    assert_int_not_equal(view->places[2], view->places[1]);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -293,6 +359,8 @@ int main(void)
         T(a_directory_and_a_huge_file_are_bad_files),
         T(a_rewrite_of_equal_size_is_noticed),
         T(the_loader_follows_the_file),
+        T(loads_and_problems_are_counted),
+        T(members_have_the_same_places_in_every_ring),
     };
 #undef T
 

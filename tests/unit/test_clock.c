@@ -38,6 +38,15 @@ static void the_monotonic_clock_does_not_go_back(void **state)
     }
 }
 
+static void nanoseconds_and_milliseconds_are_of_one_clock(void **state)
+{
+    int64_t before_ms = ds_clock_mono_ms(), ns = ds_clock_mono_ns();
+
+    (void)state;
+    assert_true(ns / 1000000 >= before_ms);
+    assert_true(ns / 1000000 <= ds_clock_mono_ms());
+}
+
 static void the_wall_clock_is_of_this_century(void **state)
 {
     (void)state;
@@ -62,6 +71,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stamps_are_rfc_3339_in_utc),
         cmocka_unit_test(the_monotonic_clock_does_not_go_back),
+        cmocka_unit_test(nanoseconds_and_milliseconds_are_of_one_clock),
         cmocka_unit_test(the_wall_clock_is_of_this_century),
         cmocka_unit_test(sleep_takes_its_time),
     };

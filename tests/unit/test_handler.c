@@ -249,8 +249,8 @@ static void get_answers_json_when_asked(void **state)
 
 static void head_is_get_without_a_body(void **state)
 {
-    static const char *const targets[] = {"/metrics/job/a", "/sd", "/-/healthy", "/none",
-                                          "/metrics/job/a//b"};
+    static const char *const targets[] = {
+        "/metrics/job/a", "/sd", "/-/healthy", "/none", "/metrics/job/a//b", "/metrics"};
     struct fixture *f = *state;
 
     for (size_t i = 0; i < DS_COUNT(targets); i++) {
@@ -288,7 +288,8 @@ static void bad_requests_get_their_status_and_a_line_of_reason(void **state)
         {"PUT", "/metrics/job", 404},
         {"PUT", "/metrics/job/", 404},
         {"PUT", "/", 404},
-        {"GET", "/metrics", 404},
+        {"GET", "/metrics/", 404},
+        {"PUT", "/metrics", 405},
         {"GET", "/status", 404},
         {"GET", "/sdx", 404},
         {"GET", "/-/healthy/", 404},
@@ -377,6 +378,86 @@ static void without_a_member_pushes_are_503_and_sd_goes_on(void **state)
     assert_int_equal(ask_simply(f, DS_MODE_REDIRECT, "GET", "/metrics/job/a"), 503);
     assert_int_equal(ask_simply(f, DS_MODE_REDIRECT, "GET", "/sd"), 200);
     assert_int_equal(ask_simply(f, DS_MODE_REDIRECT, "GET", "/-/ready"), 200);
+}
+
+static void metrics_are_told_with_and_without_a_state(void **state)
+{
+    struct fixture *f = *state;
+    struct ds_request request = {
+        .method = "GET", .target = "/p/metrics?x", .prefix = "/p", .now_ms = 1000};
+
+    f->state.checked_at_ms = 1000;
+    assert_int_equal(ask(f, &request), 200);
+    assert_header(f, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    assert_non_null(strstr(f->response.body.data, "\ndshard_ring_generation 42\n"));
+    assert_non_null(strstr(f->response.body.data, "\ndshard_watch_up 1\n"));
+    f->view = (struct ds_view){0};
+    assert_int_equal(ask(f, &request), 200);
+    assert_non_null(strstr(f->response.body.data, "\ndshard_state_usable 0\n"));
+    assert_int_equal(ask_simply(f, DS_MODE_AUTH, "GET", "/metrics"), 403);
+}
+
+static void what_became_of_a_request_is_told_to_who_counts(void **state)
+{
+    static const struct {
+        enum ds_mode mode;
+        const char *method, *target;
+        struct ds_outcome outcome;
+    } cases[] = {
+#define REFUSED(method, status, why) {method, why, status, -1}
+        {DS_MODE_REDIRECT, "PUT", "/metrics/job/a", {DS_METHOD_PUT, 0, 307, 7}},
+        {DS_MODE_PROXY, "DELETE", "/metrics/job/a", {DS_METHOD_DELETE, 0, 200, 7}},
+        {DS_MODE_AUTH, "POST", "/metrics/job/a", {DS_METHOD_POST, 0, 200, 7}},
+        {DS_MODE_REDIRECT, "GET", "/metrics/job/a", {DS_METHOD_GET, 0, 200, -1}},
+        {DS_MODE_REDIRECT, "HEAD", "/sd", {DS_METHOD_HEAD, 0, 200, -1}},
+        {DS_MODE_REDIRECT, "PUT", "/metrics/job/a/b",
+         REFUSED(DS_METHOD_PUT, 400, DS_REFUSAL_BAD_PATH)},
+        {DS_MODE_AUTH, "PUT", "/metrics/job/a/b",
+         REFUSED(DS_METHOD_PUT, 403, DS_REFUSAL_BAD_PATH)},
+        {DS_MODE_REDIRECT, "PUT", "/none",
+         REFUSED(DS_METHOD_PUT, 404, DS_REFUSAL_NOT_FOUND)},
+        {DS_MODE_REDIRECT, "PATCH", "/metrics/job/a",
+         REFUSED(DS_METHOD_OTHER, 405, DS_REFUSAL_METHOD)},
+        {DS_MODE_REDIRECT, "POST", "/sd",
+         REFUSED(DS_METHOD_POST, 405, DS_REFUSAL_METHOD)},
+        {DS_MODE_REDIRECT, NULL, "/sd",
+         REFUSED(DS_METHOD_OTHER, 500, DS_REFUSAL_MISCONFIGURED)},
+#undef REFUSED
+    };
+    static const uint16_t places[] = {7};
+    struct fixture *f = *state;
+
+    f->view.places = places;
+    for (size_t i = 0; i < DS_COUNT(cases); i++) {
+        const struct ds_outcome *got = &f->handler.outcome, *want = &cases[i].outcome;
+
+        ask_simply(f, cases[i].mode, cases[i].method, cases[i].target);
+        if (got->method != want->method || got->refusal != want->refusal ||
+            got->status != want->status || got->place != want->place)
+            fail_msg("case %zu: %d %d %u %d", i, got->method, got->refusal, got->status,
+                     got->place);
+    }
+    f->view.ring = NULL;
+    ask_simply(f, DS_MODE_PROXY, "PUT", "/metrics/job/a");
+    assert_int_equal(f->handler.outcome.refusal, DS_REFUSAL_NO_MEMBER);
+    f->view = (struct ds_view){0};
+    ask_simply(f, DS_MODE_PROXY, "PUT", "/metrics/job/a");
+    assert_int_equal(f->handler.outcome.refusal, DS_REFUSAL_NO_STATE);
+    assert_int_equal(f->handler.outcome.place, -1);
+}
+
+/* It was not sent anywhere after all. */
+static void an_answer_that_is_too_long_is_a_refusal(void **state)
+{
+    static const uint16_t places[] = {7};
+    struct fixture *f = *state;
+
+    f->view.places = places;
+    f->handler.url.max = 10;
+    assert_int_equal(ask_simply(f, DS_MODE_REDIRECT, "PUT", "/metrics/job/a"), 500);
+    assert_int_equal(f->handler.outcome.refusal, DS_REFUSAL_OVERFLOW);
+    assert_int_equal(f->handler.outcome.status, 500);
+    assert_int_equal(f->handler.outcome.place, -1);
 }
 
 static void sd_is_json(void **state)
@@ -526,6 +607,9 @@ int main(void)
         T(the_longest_canonical_url_is_not_cut),
         T(without_a_state_all_but_health_is_503),
         T(without_a_member_pushes_are_503_and_sd_goes_on),
+        T(metrics_are_told_with_and_without_a_state),
+        T(what_became_of_a_request_is_told_to_who_counts),
+        T(an_answer_that_is_too_long_is_a_refusal),
         T(sd_is_json),
         T(the_prefix_is_cut),
         T(the_web_server_can_set_mode_and_prefix),
