@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""examples/: prometheus.yml, cron, python_push.py and systemd/ as they stand.  (dshard.yml
+"""examples/: prometheus.yml, alerts.yml, cron, python_push.py and systemd/ as they stand.  (dshard.yml
 has its test with the configuration, nginx.conf and lighttpd.conf with the handler.)"""
 
 import configparser
@@ -60,19 +60,41 @@ def test_prometheus_finds_all_servers_and_keeps_the_labels(env, fleet):
     proxy, _ = nginx_example(env, env.fcgi(config.state_file))
     assert proxy.push("PUT", "/metrics/job/backup/instance/db1", b"rows 17\n") == 200
     prometheus = env.add(Prometheus(env.dir, path=example("prometheus.yml"), replacements=[
-        ("127.0.0.1:9091", proxy.address),
+        ("127.0.0.1:9091", proxy.address), ("alerts.yml", example("alerts.yml")),
         ("scrape_configs:", "global: {scrape_interval: 1s}\nscrape_configs:")])).start()
-    names = {g.address for g in gateways}
+    names = {g.address for g in gateways} | {proxy.address}
     wait_until(lambda: prometheus.targets() == dict.fromkeys(names, "up"), 20, "the targets")
     found = prometheus.wait_query('rows{job="backup",instance="db1"}')
     assert [value for _, value in found] == [17]
     assert set(found[0][0]) == {"__name__", "job", "instance"}, "a label too many"
+    itself = {"job": "dshard", "instance": proxy.address}
+    assert prometheus.wait_query("sum by (job, instance) (dshard_pushes_total)") == [(itself, 1)]
+    [rules] = prometheus.api("rules")["groups"]
+    assert len(rules["rules"]) > 5 and all(r["health"] != "err" for r in rules["rules"])
 
     gateways[1].kill9()
     wait_until(lambda: len(env.state().members()) == 2, 5, "the ring to follow")
     wait_until(lambda: prometheus.targets()[gateways[1].address] == "down", 20, "a down target")
     assert set(prometheus.targets()) == names
     assert prometheus.query(f'up{{instance="{gateways[1].address}"}}')[0][1] == 0
+
+
+def promtool(*args):
+    done = subprocess.run(["promtool", *args], stdout=subprocess.PIPE, text=True, check=False,
+                          stderr=subprocess.STDOUT, cwd=os.path.join(TOP, "tests", "data"))
+    assert done.returncode == 0 and "FAILED" not in done.stdout, done.stdout
+    return done.stdout
+
+
+def test_promtool_has_nothing_to_say_about_the_alerts():
+    assert "SUCCESS" in promtool("check", "rules", example("alerts.yml"))
+
+
+def test_each_alert_fires_for_its_reason_and_no_other():
+    assert "SUCCESS" in promtool("test", "rules", "alerts_test.yml")
+    with open(os.path.join(TOP, "tests", "data", "alerts_test.yml"), encoding="utf-8") as f:
+        tested = set(re.findall(r"alertname: (\w+)\n *exp_alerts:\n", f.read()))
+    assert tested == set(re.findall(r"alert: (\w+)", text_of("alerts.yml")))
 
 
 # ---- Python --------------------------------------------------------------------------
@@ -288,7 +310,7 @@ def test_every_example_is_tested():
     files = {os.path.relpath(os.path.join(where, name), EXAMPLES)
              for where, _, names in os.walk(EXAMPLES) for name in names
              if not name.endswith(".pyc")}
-    assert files == {"cron", "dshard.yml", "lighttpd.conf", "nginx.conf", "prometheus.yml",
+    assert files == {"alerts.yml", "cron", "dshard.yml", "lighttpd.conf", "nginx.conf", "prometheus.yml",
                      "python_push.py", "systemd/dshard-fcgi.service",
                      "systemd/dshard-fcgi.socket", "systemd/dshard-watch.service"}
 
