@@ -43,7 +43,7 @@ static void add_value(struct ds_buf *out, uint64_t value, unsigned decimals)
     ds_buf_add(out, digits, len);
 }
 
-static void add_label(struct ds_buf *out, const struct ds_label *label)
+static void add_label(struct ds_buf *out, const struct ds_sample_label *label)
 {
     ds_buf_adds(out, label->name);
     ds_buf_adds(out, "=\"");
@@ -68,8 +68,9 @@ void ds_exposition_family(struct ds_exposition *exposition, const char *name,
     ds_buf_addc(out, '\n');
 }
 
-void ds_exposition_sample(struct ds_exposition *exposition, const struct ds_label *labels,
-                          size_t n, uint64_t value, unsigned decimals)
+void ds_exposition_sample(struct ds_exposition *exposition,
+                          const struct ds_sample_label *labels, size_t n, uint64_t value,
+                          unsigned decimals)
 {
     struct ds_buf *out = exposition->out;
 
@@ -98,7 +99,7 @@ void ds_exposition_counter(struct ds_exposition *exposition, const char *name,
 }
 
 static void add_bucket(const struct ds_exposition *exposition,
-                       const struct ds_label *label, const uint64_t *bound,
+                       const struct ds_sample_label *label, const uint64_t *bound,
                        unsigned decimals)
 {
     struct ds_buf *out = exposition->out;
@@ -115,7 +116,7 @@ static void add_bucket(const struct ds_exposition *exposition,
 }
 
 static void add_total(const struct ds_exposition *exposition, const char *suffix,
-                      const struct ds_label *label)
+                      const struct ds_sample_label *label)
 {
     struct ds_buf *out = exposition->out;
 
@@ -127,7 +128,7 @@ static void add_total(const struct ds_exposition *exposition, const char *suffix
 }
 
 void ds_exposition_histogram(struct ds_exposition *exposition,
-                             const struct ds_label *label,
+                             const struct ds_sample_label *label,
                              const struct ds_histogram *histogram)
 {
     struct ds_buf *out = exposition->out;

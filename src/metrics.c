@@ -7,7 +7,7 @@ enum { SHARE_DECIMALS = 9 };
 
 static void add_build(struct ds_exposition *to)
 {
-    struct ds_label version = {"version", DS_VERSION};
+    struct ds_sample_label version = {"version", DS_VERSION};
 
     ds_exposition_family(to, "dshard_build_info", DS_FAMILY_GAUGE,
                          "Which dshard-fcgi this is; always 1.");
@@ -31,7 +31,7 @@ static void add_standings(struct ds_exposition *to, const struct ds_state *state
     }
     for (int health = 0; health < DS_N_HEALTH_STATES; health++) {
         for (int intent = 0; intent < DS_N_INTENTS; intent++) {
-            struct ds_label labels[] = {
+            struct ds_sample_label labels[] = {
                 {"health", ds_health_name((enum ds_health_state)health)},
                 {"intent", ds_intent_name((enum ds_intent)intent)}};
 
@@ -83,7 +83,7 @@ static void add_ownership(struct ds_exposition *to, const struct ds_state *state
     ds_exposition_family(to, "dshard_server_ownership_ratio", DS_FAMILY_GAUGE,
                          "Its share of the key space; 0 unless it is a member.");
     for (size_t i = 0; i < state->n_servers; i++) {
-        struct ds_label server = {"server", state->servers[i].server.address};
+        struct ds_sample_label server = {"server", state->servers[i].server.address};
         uint64_t share = 0;
 
         if (at < n && strcmp(members[at].address, server.value) == 0)
@@ -107,7 +107,7 @@ static void add_servers(struct ds_exposition *to, const struct ds_state *state,
                              server_families[f].help);
         for (size_t i = 0; i < state->n_servers; i++) {
             const struct ds_standing *standing = &state->servers[i];
-            struct ds_label server = {"server", standing->server.address};
+            struct ds_sample_label server = {"server", standing->server.address};
 
             ds_exposition_sample(to, &server, 1, server_families[f].value(standing),
                                  server_families[f].decimals);
@@ -121,7 +121,7 @@ static void add_servers(struct ds_exposition *to, const struct ds_state *state,
 
 static void add_ring(struct ds_exposition *to, const struct ds_state *state)
 {
-    struct ds_label digest = {"digest", state->digest};
+    struct ds_sample_label digest = {"digest", state->digest};
 
     ds_exposition_gauge(to, "dshard_ring_generation",
                         "Grows with every change of the ring on this machine.",
@@ -162,7 +162,7 @@ static void add_changes(struct ds_exposition *to, const struct ds_counters *coun
                          "Changes of the ring since the handler was started, by cause; "
                          "unknown: more came at once than the state file remembers.");
     for (size_t i = 0; i < DS_N_COUNTED_CAUSES; i++) {
-        struct ds_label cause = {
+        struct ds_sample_label cause = {
             "cause", i == DS_CAUSE_UNKNOWN ? "unknown" : ds_cause_name((enum ds_cause)i)};
 
         ds_exposition_sample(to, &cause, 1, counters->changes[i], 0);
@@ -228,7 +228,7 @@ static void add_requests(struct ds_exposition *to, const struct ds_counters *cou
                          "Requests by HTTP method and by the status of the answer.");
     for (int method = 0; method < DS_N_METHODS; method++) {
         for (size_t i = 0; i < DS_N_STATUSES; i++) {
-            struct ds_label labels[] = {
+            struct ds_sample_label labels[] = {
                 {"method", ds_method_name((enum ds_method)method)}, {"code", NULL}};
             uint64_t n = counters->requests[method][i];
 
@@ -247,7 +247,7 @@ static void add_refusals(struct ds_exposition *to, const struct ds_counters *cou
     ds_exposition_family(to, "dshard_requests_refused_total", DS_FAMILY_COUNTER,
                          "Requests that were refused, by reason.");
     for (int i = DS_REFUSAL_NONE + 1; i < DS_N_REFUSALS; i++) {
-        struct ds_label reason = {"reason", ds_refusal_name((enum ds_refusal)i)};
+        struct ds_sample_label reason = {"reason", ds_refusal_name((enum ds_refusal)i)};
 
         ds_exposition_sample(to, &reason, 1, counters->refused[i], 0);
     }
@@ -260,7 +260,7 @@ static void add_pushes(struct ds_exposition *to, const struct ds_counters *count
                          "member since the handler was started; whether they arrived is "
                          "not known here.");
     for (size_t i = 0; i < counters->n_pushes; i++) {
-        struct ds_label server = {"server", counters->pushes[i].server};
+        struct ds_sample_label server = {"server", counters->pushes[i].server};
 
         ds_exposition_sample(to, &server, 1, counters->pushes[i].n, 0);
     }
@@ -274,7 +274,7 @@ static void add_durations(struct ds_exposition *to, const struct ds_counters *co
                          "The handler's own work: from a whole request to its answer, "
                          "by kind of request.");
     for (int i = 0; i < DS_N_WORKS; i++) {
-        struct ds_label kind = {"kind", names[i]};
+        struct ds_sample_label kind = {"kind", names[i]};
         struct ds_histogram histogram = {.bounds = ds_duration_bounds,
                                          .counts = counters->durations[i],
                                          .n_bounds = DS_N_BOUNDS,

@@ -26,7 +26,7 @@ struct ds_exposition {
         (buf), NULL                                                                      \
     }
 
-struct ds_label {
+struct ds_sample_label {
     const char *name, *value;
 };
 
@@ -36,8 +36,9 @@ void ds_exposition_family(struct ds_exposition *exposition, const char *name,
                           enum ds_family_type type, const char *help);
 
 /* One sample of the family: value / 10^decimals; n labels may be 0. */
-void ds_exposition_sample(struct ds_exposition *exposition, const struct ds_label *labels,
-                          size_t n, uint64_t value, unsigned decimals);
+void ds_exposition_sample(struct ds_exposition *exposition,
+                          const struct ds_sample_label *labels, size_t n, uint64_t value,
+                          unsigned decimals);
 
 /* A family of one sample without labels. */
 void ds_exposition_gauge(struct ds_exposition *exposition, const char *name,
@@ -54,7 +55,7 @@ struct ds_histogram {
     unsigned decimals;
 };
 void ds_exposition_histogram(struct ds_exposition *exposition,
-                             const struct ds_label *label,
+                             const struct ds_sample_label *label,
                              const struct ds_histogram *histogram);
 
 #endif

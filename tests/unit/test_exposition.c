@@ -10,7 +10,7 @@
 static void a_family_has_its_help_and_type_once(void **state)
 {
     TEXT(text);
-    struct ds_label a[] = {{"x", "1"}}, b[] = {{"x", "1"}, {"y", ""}};
+    struct ds_sample_label a[] = {{"x", "1"}}, b[] = {{"x", "1"}, {"y", ""}};
 
     (void)state;
     ds_exposition_family(&to, "a_total", DS_FAMILY_COUNTER, "What it is.");
@@ -93,7 +93,7 @@ static void label_values_are_escaped(void **state)
     (void)state;
     for (size_t i = 0; i < DS_COUNT(cases); i++) {
         TEXT(text);
-        struct ds_label label = {"l", cases[i].value};
+        struct ds_sample_label label = {"l", cases[i].value};
         DS_AUTO(str) char *expected = ds_xasprintf("v{l=\"%s\"} 1\n", cases[i].text);
 
         to.family = "v";
@@ -120,7 +120,7 @@ static void a_histogram_adds_its_buckets_up(void **state)
                                      .n_bounds = DS_COUNT(bounds),
                                      .sum = 12000000001,
                                      .decimals = DS_DECIMALS_NS};
-    struct ds_label label = {"kind", "\"x\""};
+    struct ds_sample_label label = {"kind", "\"x\""};
 
     (void)state;
     ds_exposition_family(&to, "d_seconds", DS_FAMILY_HISTOGRAM, "D.");
