@@ -16,6 +16,8 @@ enum {
     SNAPSHOT_MAX = 500, /* groups whose texts are held at a time */
     SNAPSHOT_TRIES = 3,
     FRESH_MS = DS_MOVER_BATCH_MS,
+    FRESH_MIN_MS = 5,    /* a look is good for so long, or twice the time it took, */
+    LOOKS_LAST = 2,      /* where a push could replace another one */
     BATCH_MS_MAX = 1500, /* of pushes: a batch may last as long as two readings */
 };
 
@@ -78,14 +80,38 @@ static bool refuse(struct ds_mover_courier *courier, struct ds_mover_job *job,
     return false;
 }
 
-/* Whether what the target has is what the plan, or we, have seen there. */
+static int by_name(const void *name, const void *family)
+{
+    return strcmp(name, ((const struct ds_family *)family)->name);
+}
+
+static int64_t time_of(const struct ds_group *group, const char *name)
+{
+    const struct ds_family *family = bsearch(name, group->families, group->n_families,
+                                             sizeof *group->families, by_name);
+
+    return family ? family->pushed_us : -1;
+}
+
+/* Pushes of other families do not matter: a group that is always pushed could never be
+   given what it lacks. */
+static bool lacks_still(const struct ds_move *move, const struct ds_group *target)
+{
+    for (size_t i = 0; i < move->n_families; i++) {
+        if (time_of(target, move->families[i]) != time_of(move->kept, move->families[i]))
+            return false;
+    }
+    return target->pushed_us >= move->kept->pushed_us;
+}
+
+/* Whether the target is as the plan, or we, have seen it. */
 static bool may_push(const struct ds_mover_job *job, const struct ds_group *target)
 {
     if (job->mine_us)
         return target && target->stamped_us == job->mine_us;
     if (!job->move->kept) /* a phantom is nothing that could be lost */
         return !target || !target->pushed_us;
-    return target && ds_group_is_unchanged(job->move->kept, target);
+    return target && lacks_still(job->move, target);
 }
 
 /* Whether the source still has what the snapshot has. */
@@ -99,6 +125,25 @@ static bool is_current(const struct ds_mover_courier *courier,
         return true;
     now = ds_mover_now(courier->mover, courier->from, group);
     return now && ds_group_is_unchanged(group, now);
+}
+
+/* Whether the server itself sees to it that no push is replaced. */
+static bool can_guard(struct ds_mover *mover, const struct ds_mover_job *job)
+{
+    return !job->move->kept && !job->mine_us && !job->unguarded &&
+           ds_mover_can_guard(mover, job->move->to);
+}
+
+/* Otherwise it is on us to have looked at the target as late as possible, as long as most
+   of the time does not go into looking. */
+static bool has_looked(struct ds_mover *mover, const struct ds_mover_job *job)
+{
+    const struct ds_mover_peer *peer = &mover->peers[job->move->to];
+    int64_t fresh_ms = peer->now.taken_ms * LOOKS_LAST;
+
+    if (fresh_ms < FRESH_MIN_MS)
+        fresh_ms = FRESH_MIN_MS;
+    return can_guard(mover, job) || ds_clock_mono_ms() - peer->read_at_ms <= fresh_ms;
 }
 
 /* Finds what is to be pushed; false: this job is over, or the snapshot is too old. */
@@ -125,8 +170,7 @@ static bool prepare(struct ds_mover_courier *courier, struct ds_mover_job *job,
         .json = courier->snapshot.json[at],
         .json_len = courier->snapshot.json_len[at],
         .before_us = target ? target->stamped_us : 0,
-        .guarded = !move->kept && !job->had && !job->mine_us && !job->unguarded &&
-                   ds_mover_can_guard(courier->mover, move->to),
+        .guarded = can_guard(courier->mover, job) && !job->had,
     };
     return true;
 }
@@ -228,17 +272,24 @@ static void push_batch(struct ds_mover_courier *courier, size_t at,
     int64_t ends_ms = ds_clock_mono_ms() + batch_ms(courier, batch->to);
 
     for (; at < courier->wanted_end && courier->jobs[at].move->to == batch->to; at++) {
+        struct ds_mover_job *job = &courier->jobs[at];
         struct ds_mover_sent sent;
 
-        if (courier->jobs[at].over || !prepare(courier, &courier->jobs[at], &sent))
+        if (job->over)
+            continue;
+        if (batch->n) /* what clients need is not ours to take */
+            ds_clock_sleep_ms(batch->push_ms);
+        if (!has_looked(mover, job))
+            ds_mover_read(mover, &batch->to, 1);
+        if (mover->peers[batch->to].broken)
+            break;
+        if (!prepare(courier, job, &sent))
             continue;
         if (!make(courier, &sent, &payload)) {
             if (courier->stale)
                 break;
             continue;
         }
-        if (batch->n) /* what clients need is not ours to take */
-            ds_clock_sleep_ms(batch->push_ms);
         push(courier, batch, &sent, &payload);
         if (batch->n == DS_MOVER_PUSHES_MAX || mover->peers[batch->to].broken ||
             ds_clock_mono_ms() >= ends_ms || ds_mover_must_stop(mover))

@@ -142,6 +142,22 @@ def test_a_family_that_arrives_meanwhile_is_not_replaced(env):
     assert families(pair.new, job="a") == {"m": "2", "kept": "2"}
 
 
+def test_a_group_that_is_always_pushed_gets_what_it_lacks(env):
+    pair = Pair(env)
+    pair.old.push(PATH, OLD)
+    pair.new.push(PATH, "m 2\n")
+
+    def busy(method, path, n):
+        if method in ("GET", "POST"):
+            pair.new.push(PATH, f"m {n + 2}\n", "POST")
+    pair.at_new.before = busy
+    result, _ = pair.move()
+    assert result["merged"] == 1 and result["raced"] == 0
+    assert families(pair.new, job="a")["kept"] == "1"
+    assert families(pair.new, job="a")["m"] != "1"
+    pair.finish()
+
+
 def test_the_one_to_stay_is_gone(env):
     """Somebody deletes it, or its server comes back empty: then the other one is not
     deleted."""
