@@ -4,6 +4,8 @@
 #include "dshard/clock.h"
 #include "dshard/file.h"
 #include "dshard/log.h"
+#include "dshard/process.h"
+#include "dshard/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +29,6 @@ struct shared_ring {
 };
 
 struct snapshot {
-    struct ds_view view; /* of the two below */
     struct ds_state state;
     struct shared_ring *ring;
 };
@@ -35,7 +36,6 @@ struct snapshot {
 struct ds_cache {
     char *path;
     struct ds_stats *stats; /* borrowed; may be NULL */
-    struct ds_view nothing; /* the view before the first */
 
     /* The loader's. */
     int fd;                   /* the file that was read last, good or bad; -1: none */
@@ -44,15 +44,22 @@ struct ds_cache {
     char *problem;            /* that was logged last; NULL: all is well */
     struct shared_ring *ring; /* the newest */
     uint64_t generation;      /* that was logged last */
+    char *operation_by;       /* of the newest state; NULL: none */
     pthread_t thread;
     bool started;
     int stop; /* eventfd: the loader shall end */
 
+    struct ds_troubles troubles; /* that there were */
+
     /* From the loader to the thread that answers, and back when it is done with. */
     _Atomic(struct snapshot *) ready, retired;
+    _Atomic(struct ds_troubles *) troubles_ready;
+    atomic_bool operation_is_dead;
 
     /* That thread's. */
     struct snapshot *current;
+    struct ds_troubles *current_troubles; /* NULL: none yet */
+    struct ds_view view;                  /* of these two */
 };
 
 static void drop_ring(struct shared_ring *ring)
@@ -90,7 +97,7 @@ struct ds_cache *ds_cache_new(const char *path, struct ds_stats *stats)
 
     cache->path = ds_xstrdup(path);
     cache->stats = stats;
-    cache->nothing.stats = stats;
+    cache->view.stats = stats;
     cache->fd = -1;
     cache->stop = -1;
     return cache;
@@ -109,8 +116,11 @@ void ds_cache_free(struct ds_cache *cache)
     snapshot_free(atomic_load(&cache->ready));
     snapshot_free(atomic_load(&cache->retired));
     snapshot_free(cache->current);
+    free(atomic_load(&cache->troubles_ready));
+    free(cache->current_troubles);
     drop_ring(cache->ring);
     free(cache->problem);
+    free(cache->operation_by);
     free(cache->path);
     free(cache);
 }
@@ -120,16 +130,58 @@ void ds_auto_cache(struct ds_cache **cache)
     ds_cache_free(*cache);
 }
 
+/* Hands the list on; one that was not taken yet is replaced. */
+static void publish_troubles(struct ds_cache *cache)
+{
+    struct ds_troubles *copy = ds_xmalloc(sizeof *copy);
+
+    *copy = cache->troubles;
+    free(atomic_exchange(&cache->troubles_ready, copy));
+}
+
+static void end_trouble(struct ds_cache *cache)
+{
+    struct ds_trouble *last = &cache->troubles.items[0];
+
+    if (cache->troubles.n && !last->until_ms)
+        last->until_ms = ds_clock_wall_ms();
+}
+
+static void add_trouble(struct ds_cache *cache, const char *text)
+{
+    struct ds_troubles *troubles = &cache->troubles;
+    struct ds_trouble *first = &troubles->items[0];
+
+    end_trouble(cache);
+    memmove(first + 1, first, sizeof *first * (DS_TROUBLES_MAX - 1));
+    if (troubles->n < DS_TROUBLES_MAX)
+        troubles->n++;
+    *first = (struct ds_trouble){.since_ms = ds_clock_wall_ms()};
+    ds_utf8_clean(first->text, sizeof first->text, text, strlen(text));
+    publish_troubles(cache);
+}
+
 /* Says what is wrong with the file, unless that was said already. */
 static bool complain(struct ds_cache *cache, const char *text)
 {
     if (cache->problem && strcmp(cache->problem, text) == 0)
         return false;
+    add_trouble(cache, text);
     ds_set_str(&cache->problem, text);
     ds_stats_load_failed(cache->stats);
     ds_log(DS_LOG_ERROR, "the state file cannot be used", "why", text, "ring",
            cache->ring ? "the last good one stays" : "none", NULL);
     return false;
+}
+
+/* The file can be used: what was said of it holds no longer. */
+static void forget_problem(struct ds_cache *cache)
+{
+    if (!cache->problem)
+        return;
+    ds_set_str(&cache->problem, NULL);
+    end_trouble(cache);
+    publish_troubles(cache);
 }
 
 /* The file that is in use lies at the path again: it had only been away. */
@@ -139,7 +191,7 @@ static void stop_complaining(struct ds_cache *cache)
         return;
     ds_log(DS_LOG_INFO, "the state file is back", "path", cache->path, NULL);
     ds_stats_file_is_back(cache->stats);
-    ds_set_str(&cache->problem, NULL);
+    forget_problem(cache);
 }
 
 /* The newest ring if the state has the same, else a new one. */
@@ -178,7 +230,14 @@ static void log_loaded(struct ds_cache *cache, const struct ds_state *state, boo
     ds_log(DS_LOG_INFO, "the ring is in use", "generation", generation, "members",
            members, "digest", state->digest, NULL);
     cache->generation = state->generation;
-    ds_set_str(&cache->problem, NULL);
+    forget_problem(cache);
+}
+
+/* Operations are killed without a word to anybody: somebody has to look. */
+static void look_at_operation(struct ds_cache *cache)
+{
+    atomic_store(&cache->operation_is_dead,
+                 cache->operation_by && ds_process_is_dead(cache->operation_by));
 }
 
 static bool publish(struct ds_cache *cache, struct snapshot *snapshot_take)
@@ -187,10 +246,10 @@ static bool publish(struct ds_cache *cache, struct snapshot *snapshot_take)
     const struct ds_state *state = &snapshot_take->state;
 
     snapshot_take->ring = ring_for(cache, state);
-    snapshot_take->view = (struct ds_view){state, snapshot_take->ring->ring, cache->stats,
-                                           snapshot_take->ring->places};
     ds_stats_loaded(cache->stats, state, ds_clock_wall_ms());
     log_loaded(cache, state, cache->ring != before);
+    ds_set_str(&cache->operation_by, state->operation_by);
+    look_at_operation(cache);
     snapshot_free(atomic_exchange(&cache->ready, snapshot_take));
     return true;
 }
@@ -242,6 +301,7 @@ bool ds_cache_look(struct ds_cache *cache)
     if (cache->fd < 0 || !ds_file_id_equal(&id, &cache->id))
         return load(cache);
     stop_complaining(cache);
+    look_at_operation(cache);
     return false;
 }
 
@@ -271,17 +331,34 @@ int ds_cache_start(struct ds_cache *cache, struct ds_error *err)
     return 0;
 }
 
+/* Takes over what the loader has made ready. */
+static void take(struct ds_cache *cache)
+{
+    struct snapshot *fresh = atomic_exchange(&cache->ready, NULL);
+    struct ds_troubles *troubles = atomic_exchange(&cache->troubles_ready, NULL);
+
+    if (fresh) {
+        /* Unmapping a large ring takes its time: the loader does it. */
+        snapshot_free(atomic_exchange(&cache->retired, cache->current));
+        cache->current = fresh;
+        cache->view.state = &fresh->state;
+        cache->view.ring = fresh->ring->ring;
+        cache->view.places = fresh->ring->places;
+    }
+    if (troubles) {
+        free(cache->current_troubles);
+        cache->current_troubles = troubles;
+        cache->view.troubles = troubles;
+    }
+}
+
 const struct ds_view *ds_cache_view(struct ds_cache *cache)
 {
     /* A plain look first: the exchange would cost every request a locked instruction. */
-    if (atomic_load_explicit(&cache->ready, memory_order_relaxed)) {
-        struct snapshot *fresh = atomic_exchange(&cache->ready, NULL);
-
-        if (fresh) {
-            /* Unmapping a large ring takes its time: the loader does it. */
-            snapshot_free(atomic_exchange(&cache->retired, cache->current));
-            cache->current = fresh;
-        }
-    }
-    return cache->current ? &cache->current->view : &cache->nothing;
+    if (atomic_load_explicit(&cache->ready, memory_order_relaxed) ||
+        atomic_load_explicit(&cache->troubles_ready, memory_order_relaxed))
+        take(cache);
+    cache->view.operation_is_dead =
+        atomic_load_explicit(&cache->operation_is_dead, memory_order_relaxed);
+    return &cache->view;
 }

@@ -3,10 +3,12 @@
 #include "pages.h"
 #include "dshard/exposition.h"
 #include "dshard/metrics.h"
+#include "dshard/page.h"
 #include "dshard/sd.h"
 #include "stats.h"
 
 static const char TEXT[] = "text/plain; charset=utf-8";
+static const char HTML[] = "text/html; charset=utf-8";
 static const char JSON[] = "application/json";
 
 static const char *write_ok(const struct ds_view *view, const struct ds_request *request,
@@ -52,9 +54,76 @@ static const char *write_metrics(const struct ds_view *view,
     return DS_EXPOSITION_TYPE;
 }
 
+/* Pushes by server of the state; new. */
+static uint64_t *pushes_of(const struct ds_state *state,
+                           const struct ds_counters *counters)
+{
+    uint64_t *pushes = ds_xcalloc(state->n_servers + 1, sizeof *pushes);
+
+    for (size_t i = 0; i < counters->n_pushes; i++) {
+        const struct ds_standing *standing =
+            ds_state_find(state, counters->pushes[i].server);
+
+        if (standing)
+            pushes[standing - state->servers] = counters->pushes[i].n;
+    }
+    return pushes;
+}
+
+/* A page also when all is wrong, and 503 only when there is nothing to tell. */
+static void write_page(const struct ds_view *view, const struct ds_request *request,
+                       struct ds_response *response,
+                       void (*write)(const struct ds_page *page, struct ds_buf *out))
+{
+    DS_AUTO(counters) struct ds_counters counters = {0};
+    DS_AUTO(ptr) void *pushes = NULL;
+    struct ds_page page = {
+        .state = view->state,
+        .ring = view->ring,
+        .now_ms = request->now_ms,
+        .troubles = view->troubles,
+        .operation_is_dead = view->operation_is_dead,
+    };
+
+    if (view->stats && view->state) {
+        ds_stats_read(view->stats, &counters);
+        pushes = pushes_of(view->state, &counters);
+        page.pushes = pushes;
+        page.counted_since_ms = counters.started_ms;
+    }
+    ds_response_begin(response, view->state ? 200 : 503);
+    if (!view->state)
+        ds_response_header(response, "Retry-After", "2");
+    ds_response_header(response, "Cache-Control", "no-store");
+    write(&page, &response->body);
+}
+
+static const char *write_status(const struct ds_view *view,
+                                const struct ds_request *request,
+                                struct ds_response *response)
+{
+    write_page(view, request, response, ds_page_html);
+    /* The page escapes what it shows; should it ever fail to, no script would run. */
+    ds_response_header(response, "Content-Security-Policy",
+                       "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+                       "base-uri 'none'; form-action 'none'");
+    ds_response_header(response, "X-Content-Type-Options", "nosniff");
+    return HTML;
+}
+
+static const char *write_status_json(const struct ds_view *view,
+                                     const struct ds_request *request,
+                                     struct ds_response *response)
+{
+    write_page(view, request, response, ds_page_json);
+    return JSON;
+}
+
 static const struct ds_fcgi_page pages[] = {
-    {"/-/healthy", write_ok}, {"/-/ready", write_ready}, {"/metrics", write_metrics},
-    {"/sd", write_sd},        {"/test/v1", write_ok}, /* the seed's own check */
+    {"/-/healthy", write_ok},    {"/-/ready", write_ready},
+    {"/metrics", write_metrics}, {"/sd", write_sd},
+    {"/status", write_status},   {"/status.json", write_status_json},
+    {"/test/v1", write_ok}, /* the seed's own check */
 };
 
 const struct ds_fcgi_page *ds_fcgi_page_find(const char *path, size_t len)

@@ -155,17 +155,26 @@ void ds_buf_add_json(struct ds_buf *buf, const char *data, size_t len)
     ds_buf_addc(buf, '"');
 }
 
+/* Control characters and what is no character at all: neither HTML nor XML may have them,
+   not even escaped.  n: the length of the character, in UTF-8. */
+static bool is_in_no_document(const unsigned char *c, size_t n)
+{
+    if (n == 1)
+        return (c[0] < 0x20 && c[0] != '\n' && c[0] != '\t') || c[0] == 0x7F;
+    if (n == 2)
+        return c[0] == 0xC2 && c[1] < 0xA0;
+    return n == 3 && c[0] == 0xEF && c[1] == 0xBF && c[2] >= 0xBE;
+}
+
 void ds_buf_add_html(struct ds_buf *buf, const char *data, size_t len)
 {
     for (size_t i = 0; i < len;) {
         size_t n = ds_utf8_len(data + i, len - i);
 
-        if (!n)
+        if (!n || is_in_no_document((const unsigned char *)data + i, n))
             ds_buf_adds(buf, "\xEF\xBF\xBD");
         else if (strchr("&<>\"'", data[i]) && data[i])
             ds_buf_addf(buf, "&#%d;", data[i]);
-        else if ((unsigned char)data[i] < 0x20 && data[i] != '\n' && data[i] != '\t')
-            ds_buf_adds(buf, "\xEF\xBF\xBD"); /* control characters are not HTML */
         else
             ds_buf_add(buf, data + i, n);
         i += n ? n : 1;

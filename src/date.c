@@ -136,3 +136,13 @@ int64_t ds_date_parse_rfc3339(const char *text, size_t len)
         return -1;
     return (seconds - east_s) * 1000000 + us;
 }
+
+void ds_date_format(int64_t wall_ms, char out[DS_DATE_TEXT_MAX])
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm tm;
+
+    memcpy(out, "?", sizeof "?");
+    if (wall_ms >= 0 && gmtime_r(&seconds, &tm) && tm.tm_year <= 9999 - 1900)
+        strftime(out, DS_DATE_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}

@@ -171,6 +171,17 @@ void ds_status_add(struct ds_status *status, enum ds_verdict verdict, const char
     va_end(ap);
 }
 
+void ds_status_add_interrupted(struct ds_status *status, const struct ds_state *state,
+                               int64_t wall_ms)
+{
+    char age[DS_DURATION_TEXT_MAX];
+
+    ds_duration_format_short(wall_ms - state->operation_since_ms, age);
+    ds_status_add(status, DS_VERDICT_DEGRADED,
+                  "'%s', begun %s ago, was interrupted at '%s': run it again",
+                  state->operation_kind, age, state->operation_step);
+}
+
 void ds_status_release(struct ds_status *status)
 {
     for (size_t i = 0; i < status->n_problems; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* date.h - times that others have written down. */
+/* date.h - times in writing: those of others, and ours. */
 #ifndef DSHARD_DATE_H
 #define DSHARD_DATE_H
 
@@ -15,5 +15,10 @@ int64_t ds_date_parse_http(const char *text);
  * rounded down; -1: it is something else, no real day, or before 1970.
  */
 int64_t ds_date_parse_rfc3339(const char *text, size_t len);
+
+enum { DS_DATE_TEXT_MAX = 32 };
+/* "2026-01-31T12:00:00Z" (RFC 3339), the decimals dropped; "?" for what is in no calendar
+   of four digits. */
+void ds_date_format(int64_t wall_ms, char out[DS_DATE_TEXT_MAX]);
 
 #endif

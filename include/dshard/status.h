@@ -43,6 +43,9 @@ void ds_status_judge_groups(struct ds_status *status, const struct ds_state *sta
 /* One more thing that is wrong, which is not in the state. */
 void ds_status_add(struct ds_status *status, enum ds_verdict verdict, const char *fmt,
                    ...) DS_PRINTF(3, 4);
+/* The same for the state's `operation`, whose process is found dead. */
+void ds_status_add_interrupted(struct ds_status *status, const struct ds_state *state,
+                               int64_t wall_ms);
 void ds_status_release(struct ds_status *status);
 void ds_auto_status(struct ds_status *status);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ring.c - the ring as a table, as JSON, as targets for Prometheus. */
+/* ring.c - the ring as a table, as JSON, as targets for Prometheus, as a picture. */
 #include "cmd.h"
 #include "dshard/clock.h"
 #include "dshard/num.h"
 #include "dshard/sd.h"
+#include "dshard/svg.h"
 #include "dshard/table.h"
 #include "json.h"
 
@@ -138,6 +139,8 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
         show_json(ctx, &state, ring);
     } else if (ds_cmd_wants(ctx, "file-sd")) {
         ds_sd_format(&state, &ctx->out);
+    } else if (ds_cmd_wants(ctx, "svg")) {
+        ds_svg_ring(&state, ring, &ctx->out);
     } else {
         show_text(&state, ring, ds_cmd_wants(ctx, "wide"), &ctx->out);
     }
@@ -148,7 +151,7 @@ const struct ds_cmd ds_cmd_ring_show = {
     .name = "ring show",
     .summary = "the servers, who is a member, and how much each owns",
     .operands = "",
-    .outputs = "text wide json file-sd",
+    .outputs = "text wide json file-sd svg",
     .opts = options,
     .n_opts = DS_COUNT(options),
     .options_size = sizeof(struct options),

@@ -111,19 +111,6 @@ static void add_operation(const struct ds_state *state, int64_t now_ms,
                 age, state->operation_step, state->operation_by);
 }
 
-static void judge_operation(const struct ds_state *state, int64_t now_ms,
-                            struct ds_status *status)
-{
-    char age[DS_DURATION_TEXT_MAX];
-
-    if (!ds_operation_is_dead(state))
-        return;
-    ds_duration_format_short(now_ms - state->operation_since_ms, age);
-    ds_status_add(status, DS_VERDICT_DEGRADED,
-                  "'%s', begun %s ago, was interrupted at '%s': run it again",
-                  state->operation_kind, age, state->operation_step);
-}
-
 static json_t *operation_json(const struct ds_state *state)
 {
     if (!state->operation_kind)
@@ -291,7 +278,8 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
     if (ds_cmd_load_state(ctx, o->state, &state, &path, NULL, err) < 0)
         return -1;
     ds_status_judge(&status, &state, now_ms);
-    judge_operation(&state, now_ms, &status);
+    if (ds_operation_is_dead(&state))
+        ds_status_add_interrupted(&status, &state, now_ms);
     if (!o->state && ask(ctx, o, &state, &status, &asked, err) < 0)
         return -1;
     if (ds_cmd_wants(ctx, "json"))

@@ -27,10 +27,23 @@ static void check(bool ok, const char *what)
 static void check_name(const char *line, size_t len)
 {
     static const char *const names[] = {
-        "Status",          "Content-Type",        "Content-Length", "Allow",
-        "Location",        "Retry-After",         "Vary",           "X-Accel-Redirect",
-        "X-Dshard-Scheme", "X-Dshard-Server",     "X-Dshard-Uri",   "X-Dshard-Reason",
-        "X-Dshard-Status", "X-Dshard-Generation",
+        "Status",
+        "Content-Type",
+        "Content-Length",
+        "Allow",
+        "Location",
+        "Retry-After",
+        "Vary",
+        "X-Accel-Redirect",
+        "X-Dshard-Scheme",
+        "X-Dshard-Server",
+        "X-Dshard-Uri",
+        "X-Dshard-Reason",
+        "X-Dshard-Status",
+        "X-Dshard-Generation",
+        "Cache-Control",
+        "Content-Security-Policy",
+        "X-Content-Type-Options",
     };
     const char *colon = memchr(line, ':', len);
     bool known = false;

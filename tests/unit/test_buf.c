@@ -138,6 +138,8 @@ static void escapes(void **state)
          "&#60;a href=&#34;x&#34;&#62;&#39;&#38;&#39;"},
         {ds_buf_add_html, "\n\t\x01\0\xE2\x9C\x93\xE2", 8,
          "\n\t\xEF\xBF\xBD\xEF\xBF\xBD\xE2\x9C\x93\xEF\xBF\xBD"},
+        {ds_buf_add_html, "\xC2\x80\xC2\xA0\x7F\xEF\xBF\xBF\xEF\xBF\xBD", 11,
+         "\xEF\xBF\xBD\xC2\xA0\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
         {ds_buf_add_quoted, "", 0, "\"\""},
         {ds_buf_add_quoted, "a\r\nb\"\\\t", 7, "\"a\\r\\nb\\\"\\\\\\t\""},
         {ds_buf_add_quoted, "\0\x1b[1m\x7f", 6, "\"\\x00\\x1b[1m\\x7f\""},

@@ -4,11 +4,13 @@
 #include "../../fcgi/cache.h"
 #include "dshard/clock.h"
 #include "dshard/file.h"
+#include "dshard/process.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A directory with a state file, and what is logged meanwhile. */
@@ -344,6 +346,70 @@ static void members_have_the_same_places_in_every_ring(void **state)
     assert_int_not_equal(view->places[2], view->places[1]);
 }
 
+static void troubles_are_told_with_their_times(void **state)
+{
+    struct fixture *f = *state;
+    const struct ds_troubles *troubles;
+    int64_t before_ms = ds_clock_wall_ms();
+
+    ds_cache_look(f->cache);
+    ds_cache_look(f->cache);
+    troubles = ds_cache_view(f->cache)->troubles;
+    assert_int_equal(troubles->n, 1);
+    assert_in_range(troubles->items[0].since_ms, before_ms, ds_clock_wall_ms());
+    assert_int_equal(troubles->items[0].until_ms, 0);
+    assert_non_null(strstr(troubles->items[0].text, "No such file"));
+    write_state(f, 3, 1, NULL);
+    ds_cache_look(f->cache);
+    troubles = ds_cache_view(f->cache)->troubles;
+    assert_true(troubles->items[0].until_ms >= troubles->items[0].since_ms);
+    for (size_t i = 0; i < 2 * DS_TROUBLES_MAX; i++) {
+        static const char *const bad[] = {"{", "[\n\"\xFF\x1b"};
+
+        replace(f, bad[i % 2], strlen(bad[i % 2]));
+        ds_cache_look(f->cache);
+    }
+    troubles = ds_cache_view(f->cache)->troubles;
+    assert_int_equal(troubles->n, DS_TROUBLES_MAX);
+    assert_int_equal(troubles->items[0].until_ms, 0);
+    for (size_t i = 1; i < DS_TROUBLES_MAX; i++)
+        assert_true(troubles->items[i].until_ms > 0);
+    /* The view itself is that of the good file. */
+    assert_int_equal(ds_cache_view(f->cache)->state->generation, 1);
+}
+
+/* One that is alive, one that has ended, and one of another host. */
+static void an_operation_whose_process_has_ended_is_dead(void **state)
+{
+    struct fixture *f = *state;
+    DS_AUTO(str) char *us = ds_process_name();
+    DS_AUTO(str) char *ended = NULL;
+    const char *by[] = {NULL, us, NULL, "elsewhere.example:999999"};
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    ended = ds_xasprintf("%.*s:%d", (int)(strrchr(us, ':') - us), us, (int)child);
+    by[2] = ended;
+    for (size_t i = 0; i < DS_COUNT(by); i++) {
+        DS_AUTO(state) struct ds_state content;
+        DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
+
+        ds_state_init(&content);
+        ds_state_stamp(&content, 1764000000000 + (int64_t)i);
+        if (by[i]) {
+            ds_set_str(&content.operation_kind, "scale up");
+            ds_set_str(&content.operation_step, "moving groups");
+            ds_set_str(&content.operation_by, by[i]);
+        }
+        ds_state_format(&content, &text);
+        replace(f, text.data, text.len);
+        assert_true(ds_cache_look(f->cache));
+        assert_int_equal(ds_cache_view(f->cache)->operation_is_dead, i == 2);
+    }
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -361,6 +427,8 @@ int main(void)
         T(the_loader_follows_the_file),
         T(loads_and_problems_are_counted),
         T(members_have_the_same_places_in_every_ring),
+        T(troubles_are_told_with_their_times),
+        T(an_operation_whose_process_has_ended_is_dead),
     };
 #undef T
 

@@ -157,6 +157,33 @@ static void no_byte_behind_the_text_is_looked_at(void **state)
     assert_int_equal(ds_date_parse_rfc3339(text, 19), -1);
 }
 
+static void a_time_is_written_so_that_it_can_be_read_again(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } rows[] = {
+        {0, "1970-01-01T00:00:00Z"},
+        {951782400999, "2000-02-29T00:00:00Z"},
+        {1764000030000, "2025-11-24T16:00:30Z"},
+        {253402300799999, "9999-12-31T23:59:59Z"},
+        {253402300800000, "?"},
+        {INT64_MAX, "?"},
+        {-1, "?"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        char text[DS_DATE_TEXT_MAX];
+
+        ds_date_format(rows[i].ms, text);
+        assert_string_equal(text, rows[i].text);
+        if (text[0] != '?')
+            assert_int_equal(ds_date_parse_rfc3339(text, strlen(text)),
+                             rows[i].ms / 1000 * 1000000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +193,7 @@ int main(void)
         cmocka_unit_test(what_is_no_time_of_go_is_none),
         cmocka_unit_test(every_day_until_2400_is_what_the_c_library_says),
         cmocka_unit_test(no_byte_behind_the_text_is_looked_at),
+        cmocka_unit_test(a_time_is_written_so_that_it_can_be_read_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,68 @@ static void metrics_have_the_counters_and_the_time(void **unused)
     assert_non_null(strstr(response.body.data, "\ndshard_watch_up 0\n"));
 }
 
+/* A page, also when all is wrong; 503 only without anything to tell. */
+static void the_status_is_a_page_and_503_without_a_state(void **unused)
+{
+    static const char *const paths[] = {"/status", "/status.json"};
+    static const char *const types[] = {"text/html; charset=utf-8", "application/json"};
+    static const char *const verdicts[] = {" critical</h1>", "\"verdict\":\"critical\""};
+    DS_AUTO(response) struct ds_response response;
+    DS_AUTO(state) struct ds_state state;
+    struct ds_view none = {0}, empty = {.state = &state};
+    struct ds_request request = {.method = "GET", .now_ms = 1764000000000};
+
+    (void)unused;
+    ds_response_init(&response);
+    ds_state_init(&state);
+    for (size_t i = 0; i < DS_COUNT(paths); i++) {
+        assert_string_equal(find(paths[i])->write(&none, &request, &response), types[i]);
+        assert_int_equal(response.status, 503);
+        assert_non_null(strstr(response.head.data, "\r\nRetry-After: 2\r\n"));
+        assert_non_null(strstr(response.body.data, verdicts[i]));
+        find(paths[i])->write(&empty, &request, &response);
+        assert_int_equal(response.status, 200);
+        assert_non_null(strstr(response.head.data, "\r\nCache-Control: no-store\r\n"));
+        assert_non_null(strstr(response.body.data, verdicts[i]));
+    }
+}
+
+/* Also of servers that are no members, and none of those that are not there any more. */
+static void pushes_stand_beside_their_servers(void **unused)
+{
+    static const struct ds_server servers[] = {{"b:1", 1}, {"gone:1", 1}};
+    struct ds_error err = DS_ERROR_INIT;
+    DS_AUTO(stats) struct ds_stats *stats = ds_stats_new(1, 1000, &err);
+    DS_AUTO(ptr) void *owned = ds_stats_places(stats, servers, DS_COUNT(servers));
+    const uint16_t *places = owned;
+    DS_AUTO(response) struct ds_response response;
+    DS_AUTO(state) struct ds_state state;
+    struct ds_view view = {.state = &state, .stats = stats};
+    struct ds_request request = {.method = "GET", .now_ms = 1764000000000};
+    struct ds_outcome outcome = {.method = DS_METHOD_PUT, .status = 307};
+
+    (void)unused;
+    ds_response_init(&response);
+    ds_state_init(&state);
+    ds_state_add(&state, "a:1", 1);
+    ds_state_add(&state, "b:1", 1);
+    ds_stats_begin(stats, 0);
+    for (int i = 0; i < 5; i++) {
+        outcome.place = places[i % 3 == 2];
+        ds_stats_count(stats, &outcome, 1000);
+    }
+    find("/status")->write(&view, &request, &response);
+    assert_non_null(strstr(response.body.data, "<th class=\"r\">pushes</th>"));
+    assert_non_null(strstr(response.body.data, "-</td><td class=\"r\">0</td></tr>"));
+    assert_non_null(strstr(response.body.data, "-</td><td class=\"r\">4</td></tr>"));
+    find("/status.json")->write(&view, &request, &response);
+    assert_non_null(strstr(response.body.data, "\"pushes\":4"));
+    assert_non_null(strstr(response.body.data, "\"counted_since\":1000,"));
+    view.stats = NULL;
+    find("/status")->write(&view, &request, &response);
+    assert_null(strstr(response.body.data, "pushes</th>"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +145,8 @@ int main(void)
         cmocka_unit_test(without_a_state_a_page_that_needs_one_writes_nothing),
         cmocka_unit_test(metrics_are_there_without_a_state),
         cmocka_unit_test(metrics_have_the_counters_and_the_time),
+        cmocka_unit_test(the_status_is_a_page_and_503_without_a_state),
+        cmocka_unit_test(pushes_stand_beside_their_servers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
