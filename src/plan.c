@@ -140,6 +140,16 @@ static int64_t loser_due_ms(const struct ds_planner *p, const struct ds_plan_cop
     return ds_plan_max(grace_ends_ms, sure_ms);
 }
 
+/* A POST to where clients push could replace theirs, in the few milliseconds after the
+   last look: what they push often they bring themselves. */
+static int64_t give_due_ms(const struct ds_planner *p, const struct ds_plan_copy *kept,
+                           const struct ds_plan_copy *copy)
+{
+    if (!copy->n_families || kept->server != p->owner)
+        return INT64_MIN;
+    return ds_plan_later(copy->given_ms, DS_PLAN_GIVE_MS);
+}
+
 static struct ds_plan_copy *copy_at_owner(const struct ds_planner *p)
 {
     for (size_t i = 0; i < p->n_copies; i++)
@@ -168,7 +178,8 @@ static void plan_losers(struct ds_planner *p, const struct ds_plan_copy *kept,
             continue;
         if (copy->relies)
             p->waits = true;
-        else if (is_due(p, loser_due_ms(p, kept, copy, sure_ms)))
+        else if (is_due(p, ds_plan_max(loser_due_ms(p, kept, copy, sure_ms),
+                                       give_due_ms(p, kept, copy))))
             add_move(p, copy, kept->group, kept->server);
     }
 }

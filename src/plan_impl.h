@@ -22,8 +22,9 @@ struct ds_plan_copy {
     const char *
         *families; /* those that the copy to keep is to get from this one; owned */
     size_t n_families, cap_families;
+    int64_t given_ms; /* when the latest of them was pushed, at the latest; our clock */
     bool relies; /* a newer one of its families is to be given by another copy: it stays
-                    until that is done */
+               until that is done */
     bool ties;   /* one of its families may be as new as that which would stay */
 };
 

@@ -181,14 +181,19 @@ static const char *first_family(const struct ds_planner *p)
     return first;
 }
 
-static void give(struct ds_plan_copy *from, const char *name)
+/* The giver's own name: what goes lives as long as its inventory. */
+static void give(const struct ds_planner *p, struct ds_plan_copy *from)
 {
+    struct ds_plan_time time = family_time(p, from);
+
     if (from->n_families == from->cap_families) {
         from->cap_families = from->cap_families ? 2 * from->cap_families : 4;
         from->families =
             ds_xreallocarray(from->families, from->cap_families, sizeof *from->families);
     }
-    from->families[from->n_families++] = name;
+    from->families[from->n_families++] = from->group->families[from->next_family].name;
+    if (!time.future)
+        from->given_ms = ds_plan_max(from->given_ms, ds_plan_most_ms(&time));
 }
 
 static bool is_better(const struct ds_plan_time *time, const struct ds_plan_time *best)
@@ -261,12 +266,13 @@ void ds_plan_give_families(struct ds_planner *p, const struct ds_plan_copy *kept
     for (size_t i = 0; i < p->n_copies; i++) {
         p->copies[i].next_family = p->copies[i].n_families = 0;
         p->copies[i].relies = p->copies[i].ties = false;
+        p->copies[i].given_ms = INT64_MIN / 2;
     }
     while ((name = first_family(p))) {
         struct ds_plan_copy *from = giver(p, kept, name);
 
-        if (from) /* the giver's own name: what goes lives as long as its inventory */
-            give(from, from->group->families[from->next_family].name);
+        if (from)
+            give(p, from);
         for (size_t i = 0; i < p->n_copies; i++)
             p->copies[i].next_family += has_family(&p->copies[i], name);
     }

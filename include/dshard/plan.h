@@ -35,14 +35,18 @@
  * that stays lacks, or has older, is POSTed to it first; of several copies only the one
  * that has it newest gives it, and the others stay until a later plan finds it given.  So
  * the moves of a group may be made in any order and each may fail, and nothing is lost.
- * In a tie of families what stays counts.  A family that a PUT had dropped may so
- * reappear until the next PUT; a lost one would not.
+ * In a tie of families what stays counts; groups none of whose families tie (disjoint
+ * ones, POSTed around the flap of a server) do not tie.  A family that a PUT had dropped
+ * may so reappear until the next PUT; a lost one would not.
  *
  * When: a copy counts as pushed at the moment of copying, and would beat a push that came
  * late to the former owner.  So nothing is copied before ring_changed_ms + grace_ms, and
  * no copy deleted but one beside a newer one at the owner, which lacks nothing: there a
  * late push would only bring the copy back.  Even so that waits for half of the grace,
- * because between the last look at a copy and its DELETE a push can be lost.  A group
+ * because between the last look at a copy and its DELETE a push can be lost.  A POST to
+ * the owner could replace a push of the same family that comes in between, too; so it
+ * waits until that family is DS_PLAN_GIVE_MS old: one that is pushed more often comes to
+ * the owner by itself.  A group
  * whose owner was not reached waits: the owner may have a newer one, and what were POSTed
  * now would beat that later.
  *
@@ -63,7 +67,12 @@ enum ds_plan_mode {
     DS_PLAN_MOVE,   /* misplaced groups go to their owners, too */
 };
 
-enum { DS_PLAN_TIE_MS = 2000, DS_PLAN_TIE_LASTS_MS = 300000, DS_PLAN_GRACE_MS = 5000 };
+enum {
+    DS_PLAN_TIE_MS = 2000,
+    DS_PLAN_TIE_LASTS_MS = 300000,
+    DS_PLAN_GRACE_MS = 5000,
+    DS_PLAN_GIVE_MS = 5000,
+};
 
 struct ds_plan_server {
     const struct ds_inventory *inventory; /* reached; borrowed */
