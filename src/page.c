@@ -22,7 +22,7 @@ static const char STYLE[] =
     "--line:#343b43;--card:#1c2127;--bar:#56b4e9;--ok:#6fd39b;--okb:#12301f;"
     "--warn:#f5bd5c;--warnb:#362709;--bad:#ff8a80;--badb:#401512}}"
     "*{box-sizing:border-box}"
-    "body{margin:0;background:var(--bg);color:var(--fg);"
+    "body{margin:0;overflow-wrap:anywhere;background:var(--bg);color:var(--fg);"
     "font:15px/1.45 system-ui,sans-serif;font-variant-numeric:tabular-nums}"
     "main{max-width:1040px;margin:0 auto;padding:16px}"
     "h2{font-size:17px;margin:28px 0 8px}a{color:inherit}small,.dim{color:var(--dim)}"
@@ -31,7 +31,7 @@ static const char STYLE[] =
     ".v ul{margin:8px 0 2px;padding-left:20px;color:var(--fg)}"
     ".v.ok{background:var(--okb)}.v.warn{background:var(--warnb)}"
     ".v.bad{background:var(--badb)}.ok{color:var(--ok)}.warn{color:var(--warn)}"
-    ".bad{color:var(--bad)}.v,.w{overflow-wrap:anywhere}"
+    ".bad{color:var(--bad)}"
     ".top{display:grid;grid-template-columns:minmax(200px,300px) minmax(0,1fr);"
     "gap:28px;align-items:center;margin-top:20px}"
     ".top svg{display:block;width:100%;order:-1}code{font:13px ui-monospace,monospace}"
@@ -163,7 +163,7 @@ static void add_operation(const struct ds_page *page, struct ds_buf *out)
     ds_svg_add_text(out, state->operation_step);
     ds_buf_adds(out, page->operation_is_dead ? " <b class=\"warn\">interrupted</b>" : "");
     ds_buf_adds(out, " <span class=\"dim\">begun ");
-    ds_page_add_time(page, state->operation_since_ms, " ago", out);
+    ds_page_add_time(page, state->operation_since_ms, DS_PAGE_AGO, out);
     ds_buf_adds(out, " by ");
     ds_svg_add_text(out, state->operation_by);
     ds_buf_adds(out, "</span></td></tr>\n");
@@ -178,9 +178,10 @@ static void add_facts(const struct ds_page *page, struct ds_buf *out)
     ds_buf_adds(out, "</td></tr>\n<tr><th>digest</th><td><code>");
     ds_svg_add_text(out, state->digest);
     ds_buf_adds(out, "</code></td></tr>\n<tr><th>last check</th><td>");
-    ds_page_add_time(page, state->checked_at_ms, " ago", out);
+    ds_page_add_time(page, state->checked_at_ms, DS_PAGE_AGO, out);
     ds_buf_adds(out, "</td></tr>\n<tr><th>last change</th><td>");
-    ds_page_add_time(page, state->n_history ? state->history[0].at_ms : 0, " ago", out);
+    ds_page_add_time(page, state->n_history ? state->history[0].at_ms : 0, DS_PAGE_AGO,
+                     out);
     ds_buf_adds(out, "</td></tr>\n");
     if (state->frozen_reason) {
         ds_buf_adds(out, "<tr><th>frozen</th><td class=\"w\"><b class=\"bad\">for ");
@@ -223,13 +224,13 @@ static void add_foot(const struct ds_page *page, struct ds_buf *out)
                 now + strcspn(now, "T") + 1);
     if (page->state && page->state->written_by) {
         ds_buf_adds(out, "; state written ");
-        ds_page_add_time(page, page->state->written_at_ms, " ago", out);
+        ds_page_add_time(page, page->state->written_at_ms, DS_PAGE_AGO, out);
         ds_buf_adds(out, " by ");
         ds_svg_add_text(out, page->state->written_by);
     }
     if (page->state && page->pushes) {
         ds_buf_adds(out, "; pushes counted from ");
-        ds_page_add_time(page, page->counted_since_ms, " ago", out);
+        ds_page_add_time(page, page->counted_since_ms, DS_PAGE_AGO, out);
     }
     ds_buf_adds(out, ".\nThe same <a href=\"status.json\">as JSON</a>; "
                      "<a href=\"metrics\">metrics</a>; "

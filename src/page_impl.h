@@ -10,6 +10,11 @@
 /* ds_status_judge() and what only the page knows. */
 void ds_page_judge(const struct ds_page *page, struct ds_status *status);
 
+/* Behind an age; not to be broken. */
+#define DS_PAGE_AGO                                                                      \
+    "\xC2\xA0"                                                                           \
+    "ago"
+
 /* <time> that shows how long ago it was; "never" for 0. */
 void ds_page_add_time(const struct ds_page *page, int64_t at_ms, const char *behind,
                       struct ds_buf *out);

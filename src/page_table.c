@@ -4,7 +4,7 @@
 #include "page_impl.h"
 #include "svg_impl.h"
 
-enum { NAMES_MAX = 6 }; /* of one change; the rest is counted */
+enum { NAMES_MAX = 4 }; /* of one change; the rest is counted */
 
 static const char *class_of(const struct ds_standing *standing)
 {
@@ -155,7 +155,7 @@ static void add_change(const struct ds_page *page, const struct ds_change *chang
                        struct ds_buf *out)
 {
     ds_buf_adds(out, "<tr><td>");
-    ds_page_add_time(page, change->at_ms, " ago", out);
+    ds_page_add_time(page, change->at_ms, DS_PAGE_AGO, out);
     ds_buf_addf(out, "</td><td>%s</td><td class=\"w\">", ds_cause_name(change->cause));
     add_names("+", change->added, change->n_added, out);
     if (change->n_added && change->n_removed)
@@ -197,10 +197,10 @@ void ds_page_add_troubles(const struct ds_page *page, struct ds_buf *out)
         const struct ds_trouble *trouble = &troubles->items[i];
 
         ds_buf_adds(out, "<tr><td>");
-        ds_page_add_time(page, trouble->since_ms, " ago", out);
+        ds_page_add_time(page, trouble->since_ms, DS_PAGE_AGO, out);
         ds_buf_adds(out, "</td><td>");
         if (trouble->until_ms)
-            ds_page_add_time(page, trouble->until_ms, " ago", out);
+            ds_page_add_time(page, trouble->until_ms, DS_PAGE_AGO, out);
         else
             ds_buf_adds(out, "<b class=\"bad\">now</b>");
         ds_buf_adds(out, "</td><td class=\"w\">");
