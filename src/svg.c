@@ -87,7 +87,7 @@ void ds_svg_add_percent(struct ds_buf *out, uint64_t hashes)
     double percent = (double)hashes * 100 / HASHES;
 
     /* One of a thousand members has a tenth of a percent. */
-    ds_buf_addf(out, percent && percent < 0.95 ? "%.2f%%" : "%.1f%%", percent);
+    ds_buf_addf(out, hashes && percent < 0.95 ? "%.2f%%" : "%.1f%%", percent);
 }
 
 size_t ds_svg_count_members(const struct ds_state *state)
