@@ -92,8 +92,10 @@ static const char *scan_string(struct ds_group_splitter *splitter, const char *a
 }
 
 /* Outside of strings: what a byte does to the depth, or that it begins a string. */
-static const signed char effect[256] = {
-    ['{'] = 1, ['['] = 1, ['}'] = -1, [']'] = -1, ['"'] = 2,
+enum effect { NOTHING, OPENS, CLOSES, QUOTES };
+
+static const unsigned char effect[256] = {
+    ['{'] = OPENS, ['['] = OPENS, ['}'] = CLOSES, [']'] = CLOSES, ['"'] = QUOTES,
 };
 
 /* Within brackets: to the one that closes the outermost, or to the end of the data. */
@@ -101,17 +103,17 @@ static const char *scan_nested(struct ds_group_splitter *splitter, const char *a
                                const char *end)
 {
     while (at < end && splitter->depth) {
-        int does;
+        unsigned char does;
 
         if (splitter->in_string) {
             at = scan_string(splitter, at, end);
             continue;
         }
         does = effect[(unsigned char)*at++];
-        splitter->in_string = does == 2;
-        if (does == 1)
+        splitter->in_string = does == QUOTES;
+        if (does == OPENS)
             splitter->depth++;
-        else if (does == -1)
+        else if (does == CLOSES)
             splitter->depth--;
     }
     return at;

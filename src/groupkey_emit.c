@@ -7,7 +7,7 @@
 #include "groupkey_impl.h"
 
 /* Stands between names and values of an identity; never a byte of UTF-8. */
-static const char BETWEEN = '\xFF';
+enum { BETWEEN = 0xFF };
 
 /* Checks a value and appends it to the key and to the URL, each with its name. */
 static int emit(struct ds_groupkey *group, const struct ds_label *label, bool nul_is_fine,
@@ -59,7 +59,7 @@ int ds_groupkey_emit(struct ds_groupkey *group, const char *query, size_t query_
 static void add_identity(struct ds_buf *out, const struct ds_label *label)
 {
     ds_buf_add(out, label->name, label->name_len);
-    ds_buf_addc(out, BETWEEN);
+    ds_buf_addc(out, (char)BETWEEN);
     ds_buf_add(out, label->value, label->value_len);
 }
 
@@ -69,17 +69,17 @@ void ds_groupkey_identity(const struct ds_groupkey *group, struct ds_buf *out)
 
     for (size_t i = 0; i < group->n_labels; i++) {
         if (i)
-            ds_buf_addc(out, BETWEEN);
+            ds_buf_addc(out, (char)BETWEEN);
         if (!job_done && ds_label_is_less(&group->job, &group->labels[i])) {
             add_identity(out, &group->job);
-            ds_buf_addc(out, BETWEEN);
+            ds_buf_addc(out, (char)BETWEEN);
             job_done = true;
         }
         add_identity(out, &group->labels[i]);
     }
     if (!job_done) {
         if (group->n_labels)
-            ds_buf_addc(out, BETWEEN);
+            ds_buf_addc(out, (char)BETWEEN);
         add_identity(out, &group->job);
     }
 }

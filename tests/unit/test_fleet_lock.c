@@ -96,6 +96,7 @@ static void other_locks_are_not_in_its_way(void **state)
     DS_AUTO(keeper) struct ds_keeper keeper;
     struct ds_error err = DS_ERROR_INIT;
 
+    assert_non_null(lock);
     ds_keeper_init(&keeper, f->state);
     assert_ok(ds_keeper_lock(&keeper, 0, &err), &err);
 }
@@ -180,6 +181,7 @@ static void what_makes_no_sense_there_is_not_repeated(void **state)
     DS_AUTO(fleet_lock) struct ds_fleet_lock *lock = take(f, "scale up");
     DS_AUTO(buf) struct ds_buf large = DS_BUF_INIT(100000);
 
+    assert_non_null(lock);
     for (size_t i = 0; i < DS_COUNT(texts); i++) {
         put(f->lock, texts[i], strlen(texts[i]));
         assert_refused(f, 0, DS_E_TEMP, "is held by another dshard");
