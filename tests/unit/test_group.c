@@ -153,10 +153,7 @@ static void families_of_any_name_are_read(void **state)
         "\"metrics\":[{}]},\"\\ufffd\":{\"time_stamp\":\"1970-01-01T00:00:05Z\","
         "\"metrics\":[{}]},\"\\ufffd\":{\"time_stamp\":\"1970-01-01T00:00:01Z\","
         "\"metrics\":[{}]},\"z/\\u001b\":{\"metrics\":[]}," PUSHED "}";
-    static const char *const names[] = {"",
-                                        "a\xC0\x80"
-                                        "b",
-                                        "z/\x1B", "\xEF\xBF\xBD"};
+    static const char *const names[] = {"", "a\300\200b", "z/\x1B", "\xEF\xBF\xBD"};
     DS_AUTO(group) struct ds_group group = {0};
 
     (void)state;
