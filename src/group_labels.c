@@ -29,9 +29,11 @@ static int add_label(struct ds_group *group, struct ds_groupkey *key,
 {
     bool is_instance = label->name_len == 8 && memcmp(label->name, "instance", 8) == 0;
 
-    /* Series have it always, groups have not. */
+    /* Series have it always, groups have not: only an empty one leaves a doubt. */
     if ((group->flags & DS_GROUP_GUESSED) && is_instance && !label->value_len)
         return 0;
+    if (is_instance)
+        group->flags &= ~(unsigned)DS_GROUP_GUESSED;
     if (!ds_label_name_is_good(label->name, label->name_len))
         group->flags |= DS_GROUP_ODD_NAME;
     if (has_replacement(label->value, label->value_len))

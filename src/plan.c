@@ -202,11 +202,15 @@ static void plan_several(struct ds_planner *p)
     plan_losers(p, kept, sure_ms);
 }
 
-/* Its name cannot be said in a URL, or it is not certain. */
+/* Its name cannot be said in a URL, or it is not certain: a DELETE could be of another.
+ */
 static bool is_stuck(const struct ds_planner *p)
 {
+    static const unsigned flags =
+        DS_GROUP_ODD_NAME | DS_GROUP_REPLACED | DS_GROUP_GUESSED;
+
     for (size_t i = 0; i < p->n_copies; i++)
-        if (p->copies[i].group->flags & (DS_GROUP_ODD_NAME | DS_GROUP_REPLACED))
+        if (p->copies[i].group->flags & flags)
             return true;
     return false;
 }
@@ -358,13 +362,18 @@ static void sort_moves(struct ds_plan *plan)
 void ds_plan_make(struct ds_plan *plan, const struct ds_plan_config *config,
                   const struct ds_plan_server *servers, size_t n)
 {
+    struct ds_plan_config sane = *config;
     struct ds_planner p = {
-        .config = config, .servers = servers, .n_servers = n, .plan = plan};
+        .config = &sane, .servers = servers, .n_servers = n, .plan = plan};
 
     for (size_t i = 1; i < n; i++)
         assert(strcmp(servers[i - 1].inventory->address, servers[i].inventory->address) <
                0);
     *plan = (struct ds_plan){.due_ms = INT64_MAX};
+    /* Our clock was put back since: when it was is not known, and must not hold up all.
+     */
+    if (sane.ring_changed_ms > ds_plan_later(sane.now_ms, sane.grace_ms))
+        sane.ring_changed_ms = 0;
     p.copies = ds_xcalloc(n, sizeof *p.copies);
     plan_all(&p);
     for (size_t i = 0; i < n; i++)

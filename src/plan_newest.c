@@ -19,6 +19,15 @@ static bool is_after(const struct ds_plan_time *time, int64_t ms)
     return !time->future && (time->least_us - 1) / US >= ms;
 }
 
+/* Came to a server that was no member, when the ring had sent every push elsewhere for a
+   while: it waited at one that hung, and a later one may have been taken elsewhere. */
+static bool is_belated(const struct ds_planner *p, size_t server,
+                       const struct ds_plan_time *time)
+{
+    return p->servers[server].settles && p->config->ring_changed_ms > 0 &&
+           is_after(time, ds_plan_grace_ends_ms(p));
+}
+
 struct ds_plan_time ds_plan_time_of(const struct ds_planner *p, size_t server, int64_t us)
 {
     const struct ds_plan_server *at = &p->servers[server];
@@ -33,7 +42,8 @@ struct ds_plan_time ds_plan_time_of(const struct ds_planner *p, size_t server, i
     time.future = time.least_us > (p->config->now_ms + DS_PLAN_TIE_MS) * US;
     time.ruled = is_owner && is_after(&time, ds_plan_grace_ends_ms(p));
     time.yields =
-        at->yields && !(is_owner && is_after(&time, p->config->ring_changed_ms));
+        (at->yields && !(is_owner && is_after(&time, p->config->ring_changed_ms))) ||
+        is_belated(p, server, &time);
     return time;
 }
 

@@ -27,8 +27,8 @@ struct ds_family {
 enum ds_group_flags {
     DS_GROUP_ODD_NAME = 1 << 0, /* no URL can say it: a label's name, or no job */
     DS_GROUP_REPLACED = 1 << 1, /* U+FFFD in a label: its real bytes may be others */
-    DS_GROUP_GUESSED = 1 << 2,  /* a family called `labels` hid the labels: taken from
-                                   push_time_seconds, where instance="" is not certain */
+    DS_GROUP_GUESSED = 1 << 2,  /* a family called `labels` hid the labels, and it is not
+                                   certain whether instance="" is one of them */
     DS_GROUP_GUARDED = 1 << 3, /* push_failure_time_seconds is there twice, and the server
                                   cannot be scraped: see mover_guard.c */
 };

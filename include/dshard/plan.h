@@ -24,7 +24,9 @@
  *  A push time in its server's future (its clock was set back) is not trusted: it never
  *  wins by 1 or 2, and ties with every other.
  *  Copies on servers that `yield` lose against any other; but what came to the owner
- * after the last change of the ring is no old data and does not yield.  A group that no
+ * after the last change of the ring is no old data and does not yield.  So loses what a
+ * server that `settles` took when every push went elsewhere already: it hung, and the
+ * push had waited at it.  A group that no
  * push ever worked for (a phantom) loses against any other, and its copy is just dropped.
  *
  * Which one stays: in dedupe mode, without a ring, and where the owner has none, the
@@ -83,10 +85,11 @@ struct ds_plan_server {
 
 struct ds_plan_config {
     enum ds_plan_mode mode;
-    int64_t now_ms;              /* our clock */
-    int64_t ring_changed_ms;     /* our clock; 0: not known, and rule 1 is out */
-    int64_t grace_ms;            /* until pushes follow a changed ring everywhere */
-    int64_t patience_ms;         /* copy what has not been pushed for so long */
+    int64_t now_ms;          /* our clock */
+    int64_t ring_changed_ms; /* our clock; 0 (or in the future): not known, and rule 1 is
+                                out */
+    int64_t grace_ms;        /* until pushes follow a changed ring everywhere */
+    int64_t patience_ms;     /* copy what has not been pushed for so long */
     int64_t leave_older_than_ms; /* do not copy what is older; 0: copy all */
     const struct ds_ring *ring;  /* NULL: no ring, nothing is misplaced */
 };

@@ -144,6 +144,21 @@ static void a_family_called_labels_hides_the_labels_and_they_are_guessed(void **
     assert_int_equal(group.families[1].pushed_us, 3000000);
 }
 
+static void hidden_labels_with_an_instance_are_certain(void **state)
+{
+    static const char json[] =
+        "{\"labels\":{\"type\":\"GAUGE\",\"metrics\":[{}]}," FAILED
+        ",\"push_time_seconds\":{\"time_stamp\":\"1970-01-01T00:00:03Z\",\"type\":"
+        "\"GAUGE\",\"metrics\":[{\"labels\":{\"instance\":\"i\",\"job\":\"a\"},"
+        "\"value\":\"3\"}]}}";
+    DS_AUTO(group) struct ds_group group = {0};
+
+    (void)state;
+    must_parse(&group, json);
+    expect_identity(&group, "instance|i|job|a");
+    assert_int_equal(group.flags, 0);
+}
+
 /* Every client can push such a family; it must not hide the server's list from us. */
 static void families_of_any_name_are_read(void **state)
 {
@@ -391,6 +406,7 @@ int main(void)
         cmocka_unit_test(labels_give_identity_and_flags),
         cmocka_unit_test(a_nul_byte_in_a_label_is_kept),
         cmocka_unit_test(a_family_called_labels_hides_the_labels_and_they_are_guessed),
+        cmocka_unit_test(hidden_labels_with_an_instance_are_certain),
         cmocka_unit_test(families_of_any_name_are_read),
         cmocka_unit_test(labels_called_like_the_keys_of_a_family_are_labels),
         cmocka_unit_test(what_is_no_group_is_refused),

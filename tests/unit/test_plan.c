@@ -143,7 +143,7 @@ static void a_lone_misplaced_group_is_copied_when_it_is_silent(void **state)
          .flags = DS_GROUP_ODD_NAME},
         {"with a name that was replaced", "B x@-999", .owner = A, .n_stuck = 1,
          .flags = DS_GROUP_REPLACED},
-        {"with labels that were guessed", "B x@-999", .owner = A, .moves = "B=>A",
+        {"with labels that were guessed", "B x@-999", .owner = A, .n_stuck = 1,
          .flags = DS_GROUP_GUESSED},
         {"whose owner was not reached", "B x@-999", .owner = A, .waits = true,
          .n_ownerless = 1, .unreached[A] = true},
@@ -236,6 +236,10 @@ static void what_was_pushed_to_the_owner_since_the_ring_changed_is_newest(void *
          .moves = "B>A x", .never_changed = true},
         {"in dedupe mode", "A x@-590; B x@-6", .owner = A, .moves = "B>A",
          .dedupe = true},
+        {"what a server that hung took late does not win", "A x@-596; B x@-8", .owner = A,
+         .moves = "B>A", .settles[B] = true},
+        {"what it took in time does", "A x@-599; B x@-596", .owner = A, .moves = "B>A x",
+         .settles[B] = true},
         {"not elsewhere", "B x@-590; C x@-1", .owner = A, .moves = "B>C", .waits = true},
         {"also where the owner yields", "A x@-590; B x@-6", .owner = A, .moves = "B>A",
          .yields[A] = true},
@@ -411,8 +415,10 @@ static void nothing_is_deleted_where_pushes_may_still_come(void **state)
          .waits = true, .due = 1, .changed = -4, .dedupe = true},
         {"dedupe: the owner has the newer one", "A x@-1; B x@-10", .owner = A,
          .moves = "B>A", .changed = -2.5, .dedupe = true},
-        {"a change in the future", "A x@-1; B x@-10", .owner = A, .waits = true,
-         .due = 12.5, .changed = 10},
+        {"a change in the near future", "A x@-1; B x@-10", .owner = A, .waits = true,
+         .due = 7.5, .changed = 5},
+        {"a change in the far future says nothing", "A x@-1; B x@-10", .owner = A,
+         .moves = "B>A", .changed = 5.001},
     };
 
     (void)state;

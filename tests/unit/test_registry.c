@@ -373,8 +373,6 @@ static void only_strangers_and_those_that_are_out_join(void **test)
     const struct place *place = *test;
 
     for (size_t i = 0; i < DS_COUNT(rows); i++) {
-        DS_AUTO(state) struct ds_state state = {0};
-
         save_ring(place, "ab", 500);
         apply_one(place, "a:1", rows[i].before, 1);
         apply_one(place, "a:1", DS_ACT_JOIN, 1);
