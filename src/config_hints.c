@@ -45,6 +45,32 @@ static void hint_shared_points(const struct ds_config *config, struct ds_buf *ou
     }
 }
 
+static bool is_local(const char *address)
+{
+    return strncmp(address, "localhost:", 10) == 0 || strncmp(address, "127.", 4) == 0 ||
+           strncmp(address, "[::1]:", 6) == 0;
+}
+
+/* Only what can be told without a resolver.  Any 127.x.x.x is this host, but different
+   ones are two on purpose. */
+static void hint_twins(const struct ds_config *config, struct ds_buf *out)
+{
+    const struct ds_server *servers = config->pushgateway.servers;
+    size_t n = config->pushgateway.n_servers;
+
+    for (size_t i = 0; i < n * n; i++) {
+        const char *a = servers[i / n].address, *b = servers[i % n].address;
+
+        if (i % n > i / n && is_local(a) && is_local(b) &&
+            !(a[0] == '1' && b[0] == '1') &&
+            strcmp(strrchr(a, ':'), strrchr(b, ':')) == 0)
+            ds_buf_addf(out,
+                        "%s: '%s' and '%s' are probably one server, which then has two "
+                        "shares, and its groups are not tended\n",
+                        config->path, a, b);
+    }
+}
+
 static void hint_names(const struct ds_config *config, struct ds_buf *out)
 {
     const char *first = NULL;
@@ -94,6 +120,7 @@ static void hint_masks(const struct ds_config *config, struct ds_buf *out)
 void ds_config_hints(const struct ds_config *config, struct ds_buf *out)
 {
     hint_shared_points(config, out);
+    hint_twins(config, out);
     hint_names(config, out);
     hint_consul(config, out);
     hint_masks(config, out);

@@ -343,7 +343,7 @@ static bool is_looking(const struct ds_mover *mover)
 static int run_pass(struct ds_mover *mover, const struct ds_config *config,
                     const struct ds_state *state, struct ds_error *err)
 {
-    int rc;
+    int rc = 0;
 
     choose_servers(state, mover->report);
     mover->report->ring = ds_state_ring(state);
@@ -353,7 +353,12 @@ static int run_pass(struct ds_mover *mover, const struct ds_config *config,
     choose_moves(mover);
     if (is_looking(mover))
         mover->n_todo = 0;
-    rc = is_looking(mover) ? 0 : ds_mover_mend(mover, err);
+    if (mover->options->mode != DS_PLAN_LOOK)
+        rc = ds_pushgateway_check_twins(config, mover->report->inventories,
+                                        mover->report->n_servers,
+                                        mover->options->timeout_ms, err);
+    if (rc == 0 && !is_looking(mover))
+        rc = ds_mover_mend(mover, err);
     if (rc == 0)
         rc = carry_out(mover, err);
     mover->report->n_done = mover->n_done;

@@ -63,7 +63,7 @@ static int read_status(const json_t *root, struct ds_pushgateway_status *out,
         us = ds_date_parse_rfc3339(json_string_value(start), json_string_length(start));
     if (us < 0)
         return ds_fail(err, DS_E_FORMAT, "it does not tell when it was started");
-    out->started_ms = us / 1000;
+    out->started_us = us;
     out->persists = json_string_length(file) > 0;
     if (read_flag(flags, "push.disable-consistency-check", &out->unchecked, err) < 0 ||
         read_flag(flags, "web.enable-admin-api", &out->admin_api, err) < 0 ||

@@ -375,8 +375,11 @@ int ds_remover_run(const struct ds_config *config, struct ds_fleet_lock *lock,
         .removals = removals,
         .n = n,
     };
-    int rc = start(&r, config, err);
+    int rc = ds_pushgateway_check_twins(config, report->inventories, report->n_servers,
+                                        options->timeout_ms, err);
 
+    if (rc == 0)
+        rc = start(&r, config, err);
     if (rc == 0)
         rc = run_all(&r, err);
     if (rc == 0)

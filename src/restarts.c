@@ -13,7 +13,7 @@ struct line {
     char address[DS_ADDRESS_MAX];
     struct ds_http_transfer *transfer; /* NULL: none in flight */
     int64_t due_ms;
-    int64_t started_ms; /* its clock; 0: not known yet */
+    int64_t started_us; /* its clock; 0: not known yet */
     bool restarted;     /* and nobody has been told */
 };
 
@@ -130,8 +130,8 @@ static void take_status(void *arg, struct ds_http_response *response)
                                     &ignored) < 0)
         return;
     line->restarted =
-        line->restarted || (line->started_ms && line->started_ms != status.started_ms);
-    line->started_ms = status.started_ms;
+        line->restarted || (line->started_us && line->started_us != status.started_us);
+    line->started_us = status.started_us;
 }
 
 static void ask(const struct ds_restarts *restarts, struct line *line)
@@ -160,7 +160,7 @@ void ds_restarts_tick(struct ds_restarts *restarts, const struct ds_state *state
         struct line *line = restarts->lines[i];
 
         if (state->servers[i].health.state == DS_HEALTH_DOWN)
-            line->started_ms = 0; /* its return is known without us */
+            line->started_us = 0; /* its return is known without us */
         if (line->transfer || now_ms < line->due_ms)
             continue;
         line->due_ms = now_ms + DS_RESTARTS_INTERVAL_MS;

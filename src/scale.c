@@ -3,6 +3,7 @@
    scale_ring.c, 5 and 6 in scale_move.c */
 #include "dshard/scale.h"
 #include "dshard/operation.h"
+#include "dshard/pushgateway.h"
 #include "scale_impl.h"
 
 #include <stdlib.h>
@@ -221,7 +222,10 @@ static int run_steps(struct ds_scale *scale, struct ds_error *err)
 {
     DS_AUTO(census) struct ds_census before = {0};
 
-    if (ds_scale_look(scale, &scale->report, err) < 0)
+    if (ds_scale_look(scale, &scale->report, err) < 0 ||
+        ds_pushgateway_check_twins(scale->config, scale->report.inventories,
+                                   scale->report.n_servers, scale->options.timeout_ms,
+                                   err) < 0)
         return -1;
     ds_scale_take_census(&before, &scale->report);
     if (ds_scale_join(scale, err) < 0 || ds_scale_turn(scale, err) < 0 ||

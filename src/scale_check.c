@@ -6,8 +6,6 @@
 
 #include <stdlib.h>
 
-enum { PROBES = 8 };
-
 /* ---- what the servers tell of themselves ---- */
 
 struct told {
@@ -51,7 +49,7 @@ static void look_at_fleet(const struct ds_scale *scale, struct fleet *fleet)
         struct ds_error ignored = DS_ERROR_INIT; /* who is down is no business of ours */
         DS_AUTO(pushgateway) struct ds_pushgateway *server = NULL;
 
-        if (standing->intent != DS_INTENT_IN || standing->health.state == DS_HEALTH_DOWN)
+        if (standing->intent == DS_INTENT_OUT || standing->health.state == DS_HEALTH_DOWN)
             continue;
         server = open_server(scale, standing->server.address, &ignored);
         if (server && ds_pushgateway_status(server, &status, &ignored) == 0)
@@ -61,43 +59,16 @@ static void look_at_fleet(const struct ds_scale *scale, struct fleet *fleet)
 
 /* ---- one server under two names ---- */
 
-/* Whether connections to one are seen by the other; half of them, because others come and
-   go meanwhile. */
-static bool is_one_process(const struct ds_scale *scale, struct ds_pushgateway *a,
-                           const char *b)
-{
-    struct ds_pushgateway *probes[PROBES] = {0};
-    struct ds_error ignored = DS_ERROR_INIT; /* then it is not proven */
-    uint64_t before, after;
-    bool is_seen = false;
-
-    if (ds_pushgateway_count_open(a, &before, &ignored) == 0) {
-        for (size_t i = 0; i < PROBES; i++) {
-            probes[i] = open_server(scale, b, &ignored);
-            ds_ignore(probes[i] && ds_pushgateway_ready(probes[i], &ignored) < 0);
-        }
-        is_seen = ds_pushgateway_count_open(a, &after, &ignored) == 0 &&
-                  after >= before + PROBES / 2;
-    }
-    for (size_t i = 0; i < PROBES; i++)
-        ds_pushgateway_free(probes[i]);
-    return is_seen;
-}
-
 /* Two names of one server would get its share twice, and deleting a copy at one name
    would delete it at the other. */
-static int check_twin(const struct ds_scale *scale, struct ds_pushgateway *server,
-                      const struct ds_pushgateway_status *status,
+static int check_twin(const char *address, const struct ds_pushgateway_status *status,
                       const struct fleet *fleet, struct ds_error *err)
 {
-    const char *address = ds_pushgateway_address(server);
-
     for (size_t i = 0; i < fleet->n; i++) {
         const struct told *told = &fleet->items[i];
 
-        if (told->status.started_ms == status->started_ms &&
-            strcmp(told->address, address) != 0 &&
-            is_one_process(scale, server, told->address))
+        if (ds_pushgateway_is_one(&told->status, status) &&
+            strcmp(told->address, address) != 0)
             return ds_fail(err, DS_E_FAILED, "%s and %s are the same server", address,
                            told->address);
     }
@@ -183,7 +154,7 @@ static int check_newcomer(const struct ds_scale *scale, struct ds_scale_server *
         ds_pushgateway_status(server, &status, err) < 0)
         return -1;
     item->reached = true;
-    if (check_twin(scale, server, &status, fleet, err) < 0 ||
+    if (check_twin(address, &status, fleet, err) < 0 ||
         check_status(scale, address, &status, fleet, err) < 0)
         return -1;
     remember(fleet, address, &status);

@@ -29,7 +29,7 @@ const char *ds_pushgateway_address(const struct ds_pushgateway *server); /* borr
 
 struct ds_pushgateway_status {
     char version[32];
-    int64_t started_ms; /* Unix time, its clock: another one after a restart */
+    int64_t started_us; /* Unix time, its clock: another one after a restart */
     bool unchecked;     /* --push.disable-consistency-check */
     bool admin_api;     /* --web.enable-admin-api */
     bool utf8_names;    /* --push.enable-utf8-names */
@@ -42,6 +42,21 @@ int ds_pushgateway_status(struct ds_pushgateway *server,
 int ds_pushgateway_parse_status(const char *text, size_t len,
                                 struct ds_pushgateway_status *out, struct ds_error *err)
     DS_NODISCARD;
+/* Whether what two servers tell is told by one, under two names. */
+bool ds_pushgateway_is_one(const struct ds_pushgateway_status *a,
+                           const struct ds_pushgateway_status *b);
+/* Which of these servers, as they have been read, are one (see twins.h): first[i] is the
+   first of them that is the same as inventories[i].  Asks only those that look alike; -1:
+   one of them did not tell. */
+int ds_pushgateway_find_twins(const struct ds_config *config,
+                              const struct ds_inventory *inventories, size_t n,
+                              int64_t timeout_ms, size_t *first, struct ds_error *err)
+    DS_NODISCARD;
+/* To be called before anything is deleted because it is somewhere else, too. DS_E_FAILED:
+   two of them are one, and the text says what to do; else as ds_pushgateway_status(). */
+int ds_pushgateway_check_twins(const struct ds_config *config,
+                               const struct ds_inventory *inventories, size_t n,
+                               int64_t timeout_ms, struct ds_error *err) DS_NODISCARD;
 /* /-/ready answers 200. */
 int ds_pushgateway_ready(struct ds_pushgateway *server, struct ds_error *err)
     DS_NODISCARD;

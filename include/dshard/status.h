@@ -12,7 +12,8 @@
 enum ds_verdict {
     DS_VERDICT_HEALTHY, /* every server that should be a member is one, the watch lives */
     DS_VERDICT_DEGRADED, /* pushes are served, but not everything is as it should be */
-    DS_VERDICT_CRITICAL, /* no member, a frozen ring, or a watch that is dead */
+    DS_VERDICT_CRITICAL, /* no member, a frozen ring, a watch that is dead, or one
+                            server under two names */
 };
 enum { DS_N_VERDICTS = 3, DS_PROBLEMS_MAX = 32 };
 /* So long after a change of the ring, and watch.patience, groups have followed it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* deregister.c - takes servers out, unless that would lose groups or the ring. */
 #include "acts.h"
+#include "dshard/mover.h"
 #include "dshard/pushgateway.h"
 
 #include <stdlib.h>
@@ -17,6 +18,63 @@ static const struct ds_opt options[] = {
     {"dry-run", '\0', DS_OPT_FLAG, offsetof(struct options, dry_run), NULL,
      "say what would be done and do nothing"},
 };
+
+static bool is_named(const struct ds_cmd_acts *acts, const char *address)
+{
+    for (size_t i = 0; i < acts->n; i++) {
+        if (strcmp(acts->items[i].server.address, address) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The server of the report that is the one at `address` under another name, and does not
+   go; NULL: none, or it cannot be told. */
+static const char *other_name(const struct ds_config *config, const char *address,
+                              const struct ds_mover_report *report,
+                              const struct ds_cmd_acts *acts, int64_t timeout_ms)
+{
+    DS_AUTO(ptr) void *list = ds_xcalloc(report->n_servers, sizeof(size_t));
+    size_t *first = list, at = 0;
+    struct ds_error ignored = DS_ERROR_INIT;
+
+    if (ds_pushgateway_find_twins(config, report->inventories, report->n_servers,
+                                  timeout_ms, first, &ignored) < 0)
+        return NULL;
+    while (at < report->n_servers && strcmp(report->servers[at].address, address) != 0)
+        at++;
+    for (size_t i = 0; at < report->n_servers && i < report->n_servers; i++) {
+        const struct ds_mover_server *row = &report->servers[i];
+
+        if (i != at && first[i] == first[at] && row->intent == DS_INTENT_IN &&
+            !is_named(acts, row->address))
+            return row->address;
+    }
+    return NULL;
+}
+
+/* Then its groups stay with the other name, and are scraped there. */
+static bool is_second_name(const struct ds_cmd_context *ctx,
+                           const struct ds_config *config, const char *address,
+                           const struct ds_state *state, const struct ds_cmd_acts *acts)
+{
+    struct ds_mover_options look = {
+        .mode = DS_PLAN_LOOK,
+        .timeout_ms = ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS),
+    };
+    DS_AUTO(mover_report) struct ds_mover_report report;
+    struct ds_error ignored = DS_ERROR_INIT;
+    const char *other;
+
+    ds_mover_report_init(&report);
+    if (ds_mover_pass(config, state, NULL, &look, &report, &ignored) < 0)
+        return false;
+    other = other_name(config, address, &report, acts, look.timeout_ms);
+    if (other)
+        ds_cmd_say(ctx, "%s is %s under another name, which keeps its groups", address,
+                   other);
+    return other != NULL;
+}
 
 /* A server that cannot be reached is gone anyway; one that answers must be empty. */
 static int guard_groups(const struct ds_cmd_context *ctx, const struct ds_config *config,
@@ -41,7 +99,7 @@ static int guard_groups(const struct ds_cmd_context *ctx, const struct ds_config
             ds_cmd_say(ctx, "%s cannot be asked for its groups: %s", address, why.text);
             continue;
         }
-        if (n)
+        if (n && !is_second_name(ctx, config, address, state, acts))
             return ds_fail(err, DS_E_REFUSED,
                            "'%s' still holds %zu %s, which nobody would scrape any more "
                            "(--force does it)",

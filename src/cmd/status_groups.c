@@ -3,6 +3,7 @@
 #include "status_groups.h"
 #include "dshard/clock.h"
 #include "dshard/operation.h"
+#include "dshard/pushgateway.h"
 
 #include <stdlib.h>
 
@@ -36,6 +37,20 @@ static void count(const struct ds_mover_report *report, struct ds_status_groups 
     }
 }
 
+/* Nothing is tended then, and either name may be served as if it had a share of its own.
+   Who does not tell is no problem of its own. */
+static void judge_twins(const struct ds_mover_report *report,
+                        const struct ds_config *config, int64_t timeout_ms,
+                        struct ds_status *status)
+{
+    struct ds_error err = DS_ERROR_INIT;
+
+    if (ds_pushgateway_check_twins(config, report->inventories, report->n_servers,
+                                   timeout_ms, &err) < 0 &&
+        err.code == DS_E_FAILED)
+        ds_status_add(status, DS_VERDICT_CRITICAL, "%s", err.text);
+}
+
 void ds_cmd_status_groups_ask(struct ds_cmd_status_groups *groups,
                               const struct ds_cmd_context *ctx,
                               const struct ds_config *config,
@@ -61,6 +76,7 @@ void ds_cmd_status_groups_ask(struct ds_cmd_status_groups *groups,
         groups->told = true;
         count(&groups->report, &figures);
         ds_status_judge_groups(status, state, &figures, ds_clock_wall_ms());
+        judge_twins(&groups->report, config, options.timeout_ms, status);
     } else if (err.code != DS_E_NET) {
         ds_status_add(status, DS_VERDICT_DEGRADED, "the groups are not known: %s",
                       err.text);

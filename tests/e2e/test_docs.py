@@ -140,6 +140,14 @@ def fleet_locked(env):
         env, "groups", "move", "--timeout", "100ms", config=config))
 
 
+def one_server_twice(env):
+    gateway = env.pushgateways(1)[0]
+    gateway.push("/metrics/job/a")
+    names = [gateway.address, f"localhost:{gateway.port}"]
+    env.state().write(names)
+    return run(env, "groups", "move", "--once", config=env.config(names))
+
+
 def nothing_named(env):
     return run(env, "groups", "delete", config=env.config(["a:1"]))
 
@@ -352,6 +360,7 @@ ENTRIES = {
     "the groups of": unread_groups,
     "... group... not in place": waiting_groups,
     "... group... could not be moved": refused_groups,
+    "'...' and '...' are one server": one_server_twice,
     "which groups?": nothing_named,
     "... group... could not be deleted": poisoned_group,
     "... group... pushed meanwhile": pushed_meanwhile,

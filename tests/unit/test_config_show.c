@@ -179,6 +179,17 @@ static void hints_say_what_is_legal_and_odd(void **state)
          "health_check: {interval: 100ms}\n",
          "f.yml: consul_server.username has no password beside it\n"
          "f.yml: health_check.interval: Consul raises it to 1s\n"},
+        {"pushgateway: {servers: [\"127.0.0.1\", \"127.0.0.2\", \"[::1]:9091\", "
+         "\"[::1]:9092\", \"10.0.0.1\"]}\n",
+         "f.yml: '127.0.0.1:9091' and '[::1]:9091' are probably one server, which then "
+         "has two shares, and its groups are not tended\n"
+         "f.yml: '127.0.0.2:9091' and '[::1]:9091' are probably one server, which then "
+         "has two shares, and its groups are not tended\n"},
+        {"pushgateway: {servers: [\"localhost\", \"127.0.0.1\", \"127.0.0.1:9092\"]}\n",
+         "f.yml: 'localhost:9091' and '127.0.0.1:9091' are probably one server, which "
+         "then has two shares, and its groups are not tended\n"
+         "f.yml: nginx needs a resolver in proxy mode, because of servers with a host "
+         "name (1 of 3, the first is 'localhost:9091')\n"},
         {"consul_server: {token: \"***\"}\npushgateway: {servers: [10.0.0.1]}\n",
          "f.yml: consul_server.token is '***', which `config show` prints for a "
          "secret\n"},

@@ -609,12 +609,12 @@ static void a_status_is_read(void **state)
     (void)state;
     assert_ok(ds_pushgateway_parse_status(text, strlen(text), &status, &err), &err);
     assert_string_equal(status.version, "1.11.0-rc.1+g12");
-    assert_int_equal(status.started_ms, 1795372555983);
+    assert_int_equal(status.started_us, 1795372555983651);
     assert_true(status.unchecked && status.admin_api && status.utf8_names &&
                 status.persists);
     assert_ok(ds_pushgateway_parse_status(plain, strlen(plain), &status, &err), &err);
     assert_string_equal(status.version, "1.5.1");
-    assert_int_equal(status.started_ms, 1);
+    assert_int_equal(status.started_us, 1000);
     assert_false(status.unchecked || status.admin_api || status.utf8_names ||
                  status.persists);
 }
@@ -1019,6 +1019,81 @@ static void a_snapshot_without_a_list_is_none(void **state)
     }
 }
 
+/* ---- one server under two names ---- */
+
+static void twins_are_told_by_their_start(void **state)
+{
+    static const char list[] = "{\"status\":\"success\",\"data\":[" GROUP_A "]}",
+                      other[] = "{\"status\":\"success\",\"data\":[" GROUP_B "]}";
+    static const char *const starts[] = {"10.000001", "10.000002", "10.000001",
+                                         "10.000002", "10.000002"};
+    static const size_t wanted[] = {0, 1, 0, 1, 4};
+    enum { N = DS_COUNT(starts) };
+    struct world *world = *state;
+    struct ds_pushgateway *servers[N];
+    struct ds_inventory lists[N];
+    struct ds_error err = DS_ERROR_INIT;
+    size_t first[N];
+
+    for (size_t i = 0; i < N; i++) {
+        static const char *const hosts[] = {"127.0.0.1", "127.0.0.2", "127.0.0.3",
+                                            "127.0.0.4", "127.0.0.5"};
+        DS_AUTO(str) char *start = ds_xasprintf("2026-01-31T12:00:%sZ", starts[i]);
+        DS_AUTO(str)
+        char *text =
+            ds_xasprintf("{\"status\":\"success\",\"data\":{\"build_information\":{"
+                         "\"version\":\"1\"},\"flags\":{},\"start_time\":\"%s\"}}",
+                         start);
+
+        rule(world, hosts[i], list_path, "200 OK\r\n", i == 4 ? other : list, TINY_KEEP);
+        rule(world, hosts[i], "/api/v1/status", "200 OK\r\n", text, TINY_KEEP);
+    }
+    serve(world);
+    for (size_t i = 0; i < N; i++) {
+        servers[i] = connect_to(world, (unsigned)i + 1, TIMEOUT_MS);
+        ds_inventory_init(&lists[i], ds_pushgateway_address(servers[i]));
+    }
+    ds_pushgateway_list_all(servers, N, lists);
+    assert_ok(
+        ds_pushgateway_find_twins(&world->config, lists, N, TIMEOUT_MS, first, &err),
+        &err);
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(first[i], wanted[i]);
+    assert_ok(ds_pushgateway_check_twins(&world->config, lists, 2, TIMEOUT_MS, &err),
+              &err);
+    assert_fails(ds_pushgateway_check_twins(&world->config, lists, 3, TIMEOUT_MS, &err),
+                 &err, DS_E_FAILED, " are one server");
+    for (size_t i = 0; i < N; i++) {
+        ds_inventory_release(&lists[i]);
+        ds_pushgateway_free(servers[i]);
+    }
+}
+
+/* Nothing may be deleted then, either. */
+static void who_looks_like_another_must_tell_its_start(void **state)
+{
+    struct world *world = *state;
+    struct ds_pushgateway *servers[2];
+    struct ds_inventory lists[2];
+    struct ds_error err = DS_ERROR_INIT;
+
+    rule(world, NULL, list_path, "200 OK\r\n",
+         "{\"status\":\"success\",\"data\":[" GROUP_A "]}", TINY_KEEP);
+    rule(world, NULL, "/api/v1/status", "500 No\r\n", "", TINY_KEEP);
+    serve(world);
+    for (size_t i = 0; i < 2; i++) {
+        servers[i] = connect_to(world, (unsigned)i + 1, TIMEOUT_MS);
+        ds_inventory_init(&lists[i], ds_pushgateway_address(servers[i]));
+    }
+    ds_pushgateway_list_all(servers, 2, lists);
+    assert_fails(ds_pushgateway_check_twins(&world->config, lists, 2, TIMEOUT_MS, &err),
+                 &err, DS_E_PEER, lists[0].address);
+    for (size_t i = 0; i < 2; i++) {
+        ds_inventory_release(&lists[i]);
+        ds_pushgateway_free(servers[i]);
+    }
+}
+
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -1049,6 +1124,8 @@ int main(void)
         SERVED(a_snapshot_of_nothing_is_one),
         SERVED(a_server_that_cannot_be_scraped_is_read_all_the_same),
         SERVED(a_snapshot_without_a_list_is_none),
+        SERVED(twins_are_told_by_their_start),
+        SERVED(who_looks_like_another_must_tell_its_start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
