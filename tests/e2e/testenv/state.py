@@ -44,14 +44,23 @@ def digest(members, replicas=500):
     return hash16(f"v1\n{replicas}\n".encode() + b"".join(lines))
 
 
-def owner(members, key, replicas=500):
-    """Who owns a key (bytes), the slow and obvious way."""
+def owners(members, keys, replicas=500):
+    """Who owns each of the keys (bytes), the slow and obvious way."""
     points = {}
     for address, weight in sorted(members):
         for i in range(replicas * weight):
             points[murmur3(f"{i}{address}".encode())] = address
-    h = murmur3(key)
-    return points[min((p for p in points if p > h), default=min(points))]
+    ring = sorted(points)
+
+    def find(key):
+        h = murmur3(key)
+        return points[next((p for p in ring if p > h), ring[0])]
+
+    return [find(key) for key in keys]
+
+
+def owner(members, key, replicas=500):
+    return owners(members, [key], replicas)[0]
 
 
 def dump(content):
