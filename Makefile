@@ -4,7 +4,7 @@
 # make demo       shows the main job with real servers (KEEP=1 leaves them running,
 #                 CONSUL=1 shows two frontends that agree)
 # make test       all tests (SAN=1: under AddressSanitizer and UBSan)
-# make torture    what takes long: outages in earnest, a million requests
+# make torture    what takes long: outages in earnest, a million requests, large packages
 # make help       the other targets
 #
 # CC CPPFLAGS CFLAGS LDFLAGS LDLIBS PREFIX DESTDIR PKG_CONFIG are yours to set.
@@ -153,9 +153,10 @@ check:
 	@$(SUBMAKE) all unit
 	@$(RUN)
 
-# What takes long: outages of Consul in earnest, the handler under load for long (minutes).
-# Not part of make test.
+# What takes long: outages of Consul in earnest, the handler under load for long (minutes),
+# clients whose packages are large (Go, Java).  Not part of make test.
 torture: deps-test
+	@bin/install-deps test-long
 	@$(MAKE) --no-print-directory all WERROR=1
 	@DSHARD_TEST_LONG=1 $(PYTHON) tests/run --build $(BUILD) --bin $(BIN) e2e
 

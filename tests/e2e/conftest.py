@@ -9,7 +9,8 @@ import pytest
 from testenv import BIN, Env
 
 # Not one of them may be missing: a test that does not run proves nothing.
-NEEDED = ("curl", "lighttpd", "nginx", "prometheus", "prometheus-pushgateway", "spawn-fcgi")
+NEEDED = ("clang++", "curl", "lighttpd", "nginx", "node", "prometheus", "prometheus-pushgateway",
+          "ruby", "spawn-fcgi", "wget")
 
 
 def pytest_sessionstart(session):
