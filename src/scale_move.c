@@ -52,7 +52,8 @@ int ds_scale_look(struct ds_scale *scale, struct ds_mover_report *report,
     return ds_mover_pass(scale->config, &state, NULL, &how, report, err);
 }
 
-static void after_pass(void *arg, const struct ds_mover_report *report)
+static void after_pass(void *arg, const struct ds_mover_report *report,
+                       const struct ds_relocate_wait *wait)
 {
     struct ds_scale *scale = arg;
 
@@ -60,7 +61,7 @@ static void after_pass(void *arg, const struct ds_mover_report *report)
     scale->n_merged += report->n_merged;
     scale->n_deleted += report->n_deleted;
     if (scale->hooks.moved)
-        scale->hooks.moved(scale->hooks.arg, report);
+        scale->hooks.moved(scale->hooks.arg, report, wait);
 }
 
 static int move(struct ds_scale *scale, struct ds_error *err)

@@ -26,6 +26,7 @@
 #include "dshard/error.h"
 #include "dshard/fleet_lock.h"
 #include "dshard/mover.h"
+#include "dshard/relocate.h"
 
 struct ds_scale_options {
     bool adopt; /* newcomers may hold groups: copies elsewhere win */
@@ -42,8 +43,9 @@ struct ds_scale_hooks {
     void (*warn)(void *arg, const char *text);
     /* Only for those who want to know all. */
     void (*note)(void *arg, const char *text);
-    /* While groups move: after each pass. */
-    void (*moved)(void *arg, const struct ds_mover_report *report);
+    /* While groups move: after each pass; wait: NULL unless they wait. */
+    void (*moved)(void *arg, const struct ds_mover_report *report,
+                  const struct ds_relocate_wait *wait);
     void *arg;
     ds_mover_stop_fn *stop; /* true: end as soon as that leaves nothing half done */
     void *stop_arg;

@@ -79,7 +79,8 @@ static bool are_out(const void *arg, const struct ds_state *state)
     return true;
 }
 
-static void on_pass(void *arg, const struct ds_mover_report *report)
+static void on_pass(void *arg, const struct ds_mover_report *report,
+                    const struct ds_relocate_wait *wait)
 {
     struct emptying *emptying = arg;
     size_t n = 0;
@@ -92,6 +93,8 @@ static void on_pass(void *arg, const struct ds_mover_report *report)
         }
     }
     emptying->n_most = n > emptying->n_most ? n : emptying->n_most;
+    ds_cmd_progress_wait(&emptying->progress, wait ? wait->text : NULL,
+                         wait ? wait->due_ms : 0);
     ds_cmd_progress_show(&emptying->progress, emptying->n_most - n, emptying->n_most);
 }
 

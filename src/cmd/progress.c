@@ -11,6 +11,8 @@
 enum {
     REDRAW_MS = 100,
     LINE_MS = 5000, /* between two lines when there is no bar */
+    WAIT_MS = 60000,
+    MOMENT_MS = 10000,
     COLUMNS_DEFAULT = 80,
     BAR_MIN = 8,
     BAR_MAX = 40,
@@ -40,11 +42,20 @@ static size_t columns(void)
 static void add_figures(const struct ds_cmd_progress *progress, int64_t now_ms,
                         struct ds_buf *out)
 {
-    char left[DS_DURATION_TEXT_MAX];
+    char left[DS_DURATION_TEXT_MAX], due[DS_CLOCK_TEXT_MAX];
     int64_t took_ms = now_ms - progress->began_ms;
     double per_s;
 
     ds_buf_addf(out, "%zu/%zu", progress->n_done, progress->n_all);
+    if (progress->due_ms == INT64_MAX) {
+        ds_buf_adds(out, "  waiting");
+        return;
+    }
+    if (progress->due_ms) {
+        ds_clock_format(progress->due_ms, due);
+        ds_buf_addf(out, "  waiting, next at %.8s UTC", due + strlen("2026-01-31T"));
+        return;
+    }
     if (!progress->n_done || took_ms < REDRAW_MS)
         return;
     per_s = (double)progress->n_done * 1000.0 / (double)took_ms;
@@ -99,6 +110,20 @@ void ds_cmd_progress_show(struct ds_cmd_progress *progress, size_t n_done, size_
         add_figures(progress, now_ms, &figures);
         ds_cmd_say(progress->ctx, "%s: %s", progress->what, figures.data);
     }
+}
+
+void ds_cmd_progress_wait(struct ds_cmd_progress *progress, const char *text,
+                          int64_t due_ms)
+{
+    int64_t now_ms = ds_clock_mono_ms();
+
+    progress->due_ms = text ? due_ms : 0;
+    if (!text || due_ms - ds_clock_wall_ms() < MOMENT_MS ||
+        (progress->told_ms && now_ms - progress->told_ms < WAIT_MS))
+        return;
+    progress->told_ms = now_ms;
+    ds_cmd_progress_clear(progress);
+    ds_cmd_warn(progress->ctx, "%s", text);
 }
 
 void ds_cmd_progress_clear(struct ds_cmd_progress *progress)

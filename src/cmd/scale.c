@@ -157,13 +157,16 @@ static void on_note(void *arg, const char *text)
         on_warn(arg, text);
 }
 
-static void on_moved(void *arg, const struct ds_mover_report *report)
+static void on_moved(void *arg, const struct ds_mover_report *report,
+                     const struct ds_relocate_wait *wait)
 {
     struct run *run = arg;
     size_t n_open =
         report->n_misplaced > report->n_copies ? report->n_misplaced : report->n_copies;
 
     run->n_moves = n_open > run->n_moves ? n_open : run->n_moves;
+    ds_cmd_progress_wait(&run->progress, wait ? wait->text : NULL,
+                         wait ? wait->due_ms : 0);
     ds_cmd_progress_show(&run->progress, run->n_moves - n_open, run->n_moves);
 }
 
