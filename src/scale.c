@@ -28,6 +28,9 @@ void ds_scale_release(struct ds_scale *scale)
     for (size_t i = 0; i < scale->n_missing; i++)
         free(scale->missing[i]);
     free(scale->missing);
+    for (size_t i = 0; i < scale->n_frontends; i++)
+        free(scale->frontends[i]);
+    free(scale->frontends);
     *scale = (struct ds_scale){0};
 }
 
@@ -222,7 +225,8 @@ static int run_steps(struct ds_scale *scale, struct ds_error *err)
 {
     DS_AUTO(census) struct ds_census before = {0};
 
-    if (ds_scale_look(scale, &scale->report, err) < 0 ||
+    if (ds_scale_meet_frontends(scale, err) < 0 ||
+        ds_scale_look(scale, &scale->report, err) < 0 ||
         ds_pushgateway_check_twins(scale->config, scale->report.inventories,
                                    scale->report.n_servers, scale->options.timeout_ms,
                                    err) < 0)
@@ -257,7 +261,9 @@ int ds_scale_run(struct ds_scale *scale, struct ds_error *err)
     scale->lock =
         ds_fleet_lock_take(scale->config, scale->kind, scale->options.lock_ms, err);
     if (!scale->lock)
-        return -1;
+        return err->code == DS_E_TEMP
+                   ? ds_wrap(err, "wait until that has ended, or longer with --timeout")
+                   : -1;
     rc = run_steps(scale, err);
     scale->done = rc == 0;
     if (rc < 0 && err->code == DS_E_TEMP)

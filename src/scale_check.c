@@ -151,8 +151,11 @@ static int check_newcomer(const struct ds_scale *scale, struct ds_scale_server *
     struct ds_pushgateway_status status = {0};
 
     if (!server || ds_pushgateway_ready(server, err) < 0 ||
-        ds_pushgateway_status(server, &status, err) < 0)
+        ds_pushgateway_status(server, &status, err) < 0) {
+        if (err->code == DS_E_NET) /* it may do so in a moment */
+            err->code = DS_E_TEMP;
         return -1;
+    }
     item->reached = true;
     if (check_twin(address, &status, fleet, err) < 0 ||
         check_status(scale, address, &status, fleet, err) < 0)

@@ -44,7 +44,8 @@ int ds_scale_look(struct ds_scale *scale, struct ds_mover_report *report,
 
 /* Steps 2 and 3. */
 int ds_scale_join(struct ds_scale *scale, struct ds_error *err) DS_NODISCARD;
-/* Step 4. */
+/* Step 4; who serves is asked before anything is changed. */
+int ds_scale_meet_frontends(struct ds_scale *scale, struct ds_error *err) DS_NODISCARD;
 int ds_scale_turn(struct ds_scale *scale, struct ds_error *err) DS_NODISCARD;
 /* Steps 5 and 6. */
 int ds_scale_move(struct ds_scale *scale, const struct ds_census *before,

@@ -2,6 +2,7 @@
 /* scale_join.c - newcomers are emptied if that is wanted, listed, cleaned of what others
    have newer, and scraped before they become members. */
 #include "dshard/clock.h"
+#include "dshard/num.h"
 #include "dshard/pushgateway.h"
 #include "dshard/settle.h"
 #include "scale_impl.h"
@@ -12,6 +13,7 @@ enum {
     GONE_MS = 10000, /* deletes are carried out a moment later */
     POLL_MS = 50,
     LOOK_MS = 1000,
+    LONG_MS = 10000,
     LOOKS_IN_A_ROW = 3, /* health checks come and go; who scrapes keeps coming */
     CLEAN_ROUNDS = 20,
 };
@@ -236,7 +238,12 @@ static int await_scrapes(struct ds_scale *scale, const struct lookouts *lookouts
                          struct ds_error *err)
 {
     int64_t deadline_ms = settled_at_ms(scale), left_ms;
+    char most[DS_DURATION_TEXT_MAX];
 
+    left_ms = deadline_ms - ds_clock_mono_ms();
+    ds_duration_format_short(left_ms > 0 ? left_ms : 0, most);
+    if (left_ms > LONG_MS)
+        ds_scale_warn(scale, "waiting for at most %s (--settle 0s does not wait)", most);
     for (;;) {
         size_t n_missing = 0;
 

@@ -64,6 +64,48 @@ static int find_behind(const struct ds_scale *scale, const char *digest,
     return 0;
 }
 
+int ds_scale_meet_frontends(struct ds_scale *scale, struct ds_error *err)
+{
+    DS_AUTO(frontends) struct ds_frontends frontends = {0};
+
+    if (!scale->config->consul)
+        return 0;
+    if (ds_frontends_list(scale->config, scale->options.timeout_ms, &frontends, err) < 0)
+        return -1;
+    scale->frontends = ds_xcalloc(frontends.n, sizeof *scale->frontends);
+    for (size_t i = 0; i < frontends.n; i++)
+        scale->frontends[scale->n_frontends++] = ds_xstrdup(frontends.items[i].name);
+    return 0;
+}
+
+static bool is_there(const struct ds_frontends *frontends, const char *name)
+{
+    for (size_t i = 0; i < frontends->n; i++) {
+        if (strcmp(frontends->items[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The entry of a watch that hangs ends with its session; its handler serves on. */
+static int name_lost_frontends(const struct ds_scale *scale, struct ds_error *err)
+{
+    DS_AUTO(frontends) struct ds_frontends frontends = {0};
+
+    if (!scale->n_frontends)
+        return 0;
+    if (ds_frontends_list(scale->config, scale->options.timeout_ms, &frontends, err) < 0)
+        return -1;
+    for (size_t i = 0; i < scale->n_frontends; i++) {
+        if (!is_there(&frontends, scale->frontends[i]))
+            ds_scale_warn(scale,
+                          "frontend %s no longer tells which ring it applies: if it "
+                          "still serves, it uses an old one; look at its watch",
+                          scale->frontends[i]);
+    }
+    return 0;
+}
+
 /* One look: 1: all is as it should be; 0: not yet, and why is in err; -1: it cannot be
    told now, and why is in err. */
 static int look(struct ds_scale *scale, bool drained, struct ds_error *err)
@@ -140,5 +182,6 @@ int ds_scale_turn(struct ds_scale *scale, struct ds_error *err)
         ds_scale_apply(scale, DS_ACT_DRAIN, scale->remove, scale->n_remove, is_to_drain,
                        err) < 0)
         return -1;
-    return ds_scale_await_ring(scale, true, err);
+    return ds_scale_await_ring(scale, true, err) < 0 ? -1
+                                                     : name_lost_frontends(scale, err);
 }

@@ -76,6 +76,8 @@ struct ds_scale {
     /* Private: */
     struct ds_fleet_lock *lock;
     unsigned step, n_steps;
+    char **frontends; /* names of those that served when it began; owned */
+    size_t n_frontends;
     /* The result, also of a run that failed on the way: */
     struct ds_mover_report report; /* of the last pass */
     size_t n_copied, n_merged, n_deleted;

@@ -22,7 +22,8 @@ typedef bool ds_settled_fn(const void *arg, const struct ds_state *state);
 int ds_settle(struct ds_config *config, ds_settled_fn *is_settled, const void *arg,
               int64_t timeout_ms, struct ds_error *err) DS_NODISCARD;
 
-/* A state file to go by: a watch keeps it, or it has just been brought up to date. */
+/* A state file to go by: a watch keeps it, or it has just been brought up to date.  Says
+   nothing of what was written: that was nothing; and why it failed is in the code. */
 int ds_settle_now(struct ds_config *config, int64_t timeout_ms, struct ds_error *err)
     DS_NODISCARD;
 

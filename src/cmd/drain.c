@@ -99,14 +99,15 @@ static void on_pass(void *arg, const struct ds_mover_report *report,
 }
 
 static int move_away(struct ds_cmd_context *ctx, struct ds_config *config,
-                     struct emptying *emptying, int64_t patience_ms, struct ds_error *err)
+                     struct ds_fleet_lock *lock, struct emptying *emptying,
+                     int64_t patience_ms, struct ds_error *err)
 {
-    DS_AUTO(fleet_lock) struct ds_fleet_lock *lock = NULL;
     DS_AUTO(mover_report) struct ds_mover_report report;
     DS_AUTO(ptr) void *list = ds_xcalloc(emptying->acts.n, sizeof(char *));
     const char **leaving = list;
     struct ds_relocate relocate = {
         .config = config,
+        .lock = lock,
         .options = {.mode = DS_PLAN_MOVE,
                     .patience_ms = patience_ms,
                     .timeout_ms = ds_cmd_timeout_ms(ctx, ANSWER_MS),
@@ -125,9 +126,7 @@ static int move_away(struct ds_cmd_context *ctx, struct ds_config *config,
     ds_mover_report_init(&report);
     for (size_t i = 0; i < emptying->acts.n; i++)
         leaving[i] = emptying->acts.items[i].server.address;
-    lock = ds_fleet_lock_take(config, "drain", ds_cmd_timeout_ms(ctx, LOCK_MS), err);
-    relocate.lock = lock;
-    if (!lock || ds_operation_set(config->state_file, "drain", "moving groups", err) < 0)
+    if (ds_operation_set(config->state_file, "drain", "moving groups", err) < 0)
         return -1;
     ds_cmd_stop_init(&emptying->stop);
     rc = ds_relocate_run(&relocate, &report, err);
@@ -139,30 +138,47 @@ static int move_away(struct ds_cmd_context *ctx, struct ds_config *config,
 }
 
 static int wait_empty(struct ds_cmd_context *ctx, const struct options *o,
+                      struct ds_config *config, struct ds_fleet_lock *lock,
                       struct ds_error *err)
 {
-    DS_AUTO(config) struct ds_config config;
     struct emptying emptying = {0};
-    int64_t patience_ms;
+    int64_t patience_ms = config->watch.patience_ms;
     int rc;
 
-    ds_config_init(&config);
-    if (ds_cmd_load_config(ctx, &config, err) < 0)
-        return -1;
     ds_cmd_progress_init(&emptying.progress, ctx, "moving groups");
-    patience_ms = config.watch.patience_ms;
     if (o->patience && ds_duration_parse(o->patience, &patience_ms, err) < 0)
         return -1; /* it was read before, so it cannot */
-    rc = ds_cmd_acts_from_operands(ctx, &config, DS_ACT_DRAIN, &emptying.acts, err);
+    rc = ds_cmd_acts_from_operands(ctx, config, DS_ACT_DRAIN, &emptying.acts, err);
     if (rc == 0)
-        rc = ds_settle(&config, are_out, &emptying.acts,
+        rc = ds_settle(config, are_out, &emptying.acts,
                        ds_cmd_timeout_ms(ctx, DS_CMD_LOCK_TIMEOUT_MS), err);
     if (rc == 0)
-        rc = move_away(ctx, &config, &emptying, patience_ms, err);
+        rc = move_away(ctx, config, lock, &emptying, patience_ms, err);
     for (size_t i = 0; rc == 0 && !ds_cmd_wants(ctx, "json") && i < emptying.acts.n; i++)
         ds_buf_addf(&ctx->out, "%s is empty\n", emptying.acts.items[i].server.address);
     ds_cmd_acts_release(&emptying.acts);
     return rc;
+}
+
+/* The lock comes first: or a server would be out of the ring, and its groups would stay.
+ */
+static int drain_and_wait(struct ds_cmd_context *ctx, const struct options *o,
+                          struct ds_error *err)
+{
+    DS_AUTO(config) struct ds_config config;
+    DS_AUTO(fleet_lock) struct ds_fleet_lock *lock = NULL;
+
+    ds_config_init(&config);
+    if (ds_cmd_load_config(ctx, &config, err) < 0)
+        return -1;
+    lock = ds_fleet_lock_take(&config, "drain", ds_cmd_timeout_ms(ctx, LOCK_MS), err);
+    if (!lock)
+        return ds_wrap(err, "nothing was drained; --timeout waits longer");
+    if (ds_cmd_acts_do(ctx, choose_drain, o, "drained", false, err) < 0)
+        return -1;
+    if (ds_fleet_lock_check(lock, err) < 0)
+        return ds_wrap(err, "drained, but the groups stay");
+    return wait_empty(ctx, o, &config, lock, err);
 }
 
 static int run_drain(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
@@ -176,9 +192,9 @@ static int run_drain(struct ds_cmd_context *ctx, const void *opts, struct ds_err
     }
     if (o->patience && !o->wait)
         return ds_fail(err, DS_E_USAGE, "--patience goes with --wait");
-    if (ds_cmd_acts_do(ctx, choose_drain, o, "drained", o->dry_run, err) < 0)
-        return -1;
-    return o->wait && !o->dry_run ? wait_empty(ctx, o, err) : 0;
+    if (o->wait && !o->dry_run)
+        return drain_and_wait(ctx, o, err);
+    return ds_cmd_acts_do(ctx, choose_drain, o, "drained", o->dry_run, err);
 }
 
 static int run_undrain(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)

@@ -118,8 +118,14 @@ void ds_cmd_progress_wait(struct ds_cmd_progress *progress, const char *text,
     int64_t now_ms = ds_clock_mono_ms();
 
     progress->due_ms = text ? due_ms : 0;
-    if (!text || due_ms - ds_clock_wall_ms() < MOMENT_MS ||
-        (progress->told_ms && now_ms - progress->told_ms < WAIT_MS))
+    if (!text)
+        return;
+    if (!progress->waits_ms)
+        progress->waits_ms = now_ms;
+    if (due_ms - ds_clock_wall_ms() < MOMENT_MS &&
+        now_ms - progress->waits_ms < MOMENT_MS)
+        return;
+    if (progress->told_ms && now_ms - progress->told_ms < WAIT_MS)
         return;
     progress->told_ms = now_ms;
     ds_cmd_progress_clear(progress);

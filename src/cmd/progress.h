@@ -15,6 +15,7 @@ struct ds_cmd_progress {
     int64_t began_ms; /* when the first was begun; our clock that never steps */
     int64_t shown_ms; /* when it was drawn */
     int64_t due_ms;   /* it waits until then, unix time; INT64_MAX: who knows; 0: no */
+    int64_t waits_ms; /* since when it waits, with pauses; 0: never yet */
     int64_t told_ms;  /* when it was last told what waits; 0: never */
     bool bar;         /* there is a terminal */
     bool drawn;       /* the bar stands on the terminal's last line */
