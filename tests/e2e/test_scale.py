@@ -154,6 +154,10 @@ def test_a_newcomer_is_listed_before_it_is_a_member(env):
         result = env.dshard("scale", "down", fleet.gateways[0].address, "--timeout", "1s",
                             config=fleet.config)
         assert result.rc == 75 and "scale up" in result.stderr, "one at a time"
+        result = env.dshard("drain", fleet.gateways[0].address, "--wait", "--timeout", "1s",
+                            config=fleet.config)
+        assert result.rc == 75 and "nothing was drained" in result.stderr, result
+        assert fleet.state.server(fleet.gateways[0].address)["intent"] == "in"
     finally:
         scaling.kill()
         scaling.wait()
@@ -322,7 +326,7 @@ def test_what_cannot_be_is_refused_before_anything_changes(env):
     one, two, three = addresses(fleet.gateways)
     before = fleet.snapshot()
     for args, rc, words in [
-            (["up", nobody], 1, nobody), (["down", nobody], 1, "is not registered"),
+            (["up", nobody], 75, nobody), (["down", nobody], 1, "is not registered"),
             (["down", one, two], 5, "ring.min_healthy is 2"),
             (["down", one, two, three, "--force"], 1, "no server would be left"),
             (["up", nobody, nobody], 2, "named twice"), (["up", "x y"], 2, "x y"),
@@ -330,6 +334,14 @@ def test_what_cannot_be_is_refused_before_anything_changes(env):
         result = env.dshard("scale", *args, config=fleet.config)
         assert result.rc == rc and words in result.stderr, result
     assert fleet.snapshot() == before
+
+
+def test_without_a_state_file_nothing_is_said_to_be_written(env):
+    fleet = Fleet(env, watch=False, groups=0)
+    config = env.config(fleet.gateways, state_file="/dev/null/state.json")
+    result = env.dshard("scale", "up", fleet.spare.address, config=config)
+    assert result.rc == 1 and "/dev/null" in result.stderr, result
+    assert "written" not in result.stderr
 
 
 def test_a_newcomer_must_be_set_up_like_the_others(env):
@@ -447,6 +459,23 @@ def test_drain_waits_until_the_server_is_empty(env):
     assert fleet.state.server(gone.address)["intent"] == "draining"
     env.dshard("undrain", gone.address, config=fleet.config).ok()
     wait_until(lambda: fleet.is_ring(fleet.gateways), 5, "it to come back")
+
+
+def test_who_waits_says_for_which_group(env):
+    fleet = Fleet(env, n=2, groups=0)
+    gone, rest = fleet.gateways
+    for server in fleet.gateways:  # at the same time, so that nobody knows which is newer
+        server.push("/metrics/job/tie", f"m {server.port}\n")
+    drain = subprocess.Popen(
+        [os.path.join(BIN, "dshard"), "--config", fleet.config.path, "drain", gone.address,
+         "--wait", "--patience", "2s"], env=clean_environ(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    said = drain.stderr.readline()
+    assert re.search(r"1 group waits .*\(next at \d\d:\d\d:\d\d UTC\); the first is "
+                     rf'{{job="tie"}} on {gone.address}, which belongs on {rest.address}',
+                     said), said
+    drain.send_signal(signal.SIGINT)
+    assert "stopped" in drain.communicate(timeout=10)[1] and drain.returncode == 75
 
 
 def test_drain_names_what_it_cannot_move(env):
