@@ -26,6 +26,11 @@ int64_t ds_clock_mono_ns(void)
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+int64_t ds_clock_boot_ms(void)
+{
+    return now_ms(CLOCK_BOOTTIME);
+}
+
 int64_t ds_clock_wall_ms(void)
 {
     return now_ms(CLOCK_REALTIME);

@@ -26,7 +26,7 @@ void ds_mover_read(struct ds_mover *mover, const size_t *servers, size_t n)
     DS_AUTO(ptr) void *list = ds_xcalloc(n, sizeof(struct ds_inventory));
     struct ds_pushgateway **gateways = gateway_list;
     struct ds_inventory *inventories = list;
-    int64_t began_ms = ds_clock_mono_ms();
+    int64_t began_ms = ds_clock_boot_ms();
 
     for (size_t i = 0; i < n; i++) {
         gateways[i] = mover->peers[servers[i]].gateway;
@@ -40,6 +40,9 @@ void ds_mover_read(struct ds_mover *mover, const size_t *servers, size_t n)
 
         peer->now = inventories[i];
         peer->read_at_ms = began_ms;
+        peer->before_ms = peer->took_ms;
+        peer->took_ms = peer->now.taken_ms;
+        peer->n_uses = 0;
         if (!peer->now.reached)
             ds_mover_break(mover, servers[i], &peer->now.err);
     }
@@ -64,20 +67,6 @@ bool ds_mover_must_stop(const struct ds_mover *mover)
 
 /* ---- what is done to a group --------------------------------------------------------
  */
-
-bool ds_mover_delete(struct ds_mover *mover, const struct ds_move *move)
-{
-    const struct ds_group *group = move->group;
-    struct ds_error err = DS_ERROR_INIT;
-
-    if (ds_pushgateway_delete(mover->peers[move->from].gateway, group->identity,
-                              group->identity_len, &err) < 0) {
-        ds_mover_break(mover, move->from, &err);
-        return false;
-    }
-    ds_mover_report_gone(mover->report, move->from, group);
-    return true;
-}
 
 void ds_mover_step(struct ds_mover *mover)
 {

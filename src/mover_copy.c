@@ -16,8 +16,9 @@ enum {
     SNAPSHOT_MAX = 500, /* groups whose texts are held at a time */
     SNAPSHOT_TRIES = 3,
     FRESH_MS = DS_MOVER_BATCH_MS,
-    FRESH_MIN_MS = 5,    /* a look is good for so long, or twice the time it took, */
+    FRESH_MIN_MS = 5,    /* a look is good for so long beside twice the time it takes, */
     LOOKS_LAST = 2,      /* where a push could replace another one */
+    LOOKS_MAX = 4,       /* until one is in time */
     BATCH_MS_MAX = 1500, /* of pushes: a batch may last as long as two readings */
 };
 
@@ -50,7 +51,7 @@ static bool take_snapshot(struct ds_mover_courier *courier, size_t at)
     qsort(courier->wanted, courier->n_wanted, sizeof *courier->wanted, by_identity);
     ds_snapshot_release(&courier->snapshot);
     ds_snapshot_init(&courier->snapshot, ds_pushgateway_address(peer->gateway));
-    courier->taken_at_ms = ds_clock_mono_ms();
+    courier->taken_at_ms = ds_clock_boot_ms();
     courier->stale = false;
     if (ds_pushgateway_snapshot(peer->gateway, is_wanted, courier, &courier->snapshot,
                                 &err) == 0)
@@ -136,14 +137,25 @@ static bool can_guard(struct ds_mover *mover, const struct ds_mover_job *job)
 
 /* Otherwise it is on us to have looked at the target as late as possible, as long as most
    of the time does not go into looking. */
-static bool has_looked(struct ds_mover *mover, const struct ds_mover_job *job)
+static bool has_looked(const struct ds_mover *mover, size_t to)
 {
-    const struct ds_mover_peer *peer = &mover->peers[job->move->to];
-    int64_t fresh_ms = peer->now.taken_ms * LOOKS_LAST;
+    int64_t fresh_ms = FRESH_MIN_MS + ds_mover_reading_ms(mover, to) * LOOKS_LAST;
 
-    if (fresh_ms < FRESH_MIN_MS)
-        fresh_ms = FRESH_MIN_MS;
-    return can_guard(mover, job) || ds_clock_mono_ms() - peer->read_at_ms <= fresh_ms;
+    return ds_clock_boot_ms() - mover->peers[to].read_at_ms <= fresh_ms;
+}
+
+static bool look_last(struct ds_mover *mover, const struct ds_mover_job *job)
+{
+    size_t to = job->move->to;
+
+    if (can_guard(mover, job) && !job->had && !ds_mover_now(mover, to, job->move->group))
+        return true;
+    for (int i = 0; i < LOOKS_MAX && !mover->peers[to].broken; i++) {
+        if (has_looked(mover, to))
+            return true;
+        ds_mover_read(mover, &to, 1);
+    }
+    return has_looked(mover, to);
 }
 
 /* Finds what is to be pushed; false: this job is over, or the snapshot is too old. */
@@ -210,45 +222,6 @@ static bool make(struct ds_mover_courier *courier, struct ds_mover_sent *sent,
     return false;
 }
 
-/* One error of the server's may be about this push; two are about the server. */
-static void fail_push(struct ds_mover *mover, const struct ds_move *move,
-                      const struct ds_error *err)
-{
-    struct ds_mover_peer *peer = &mover->peers[move->to];
-
-    if (err->code != DS_E_NET && !peer->doubted) {
-        ds_mover_refuse(mover, move, err->text);
-        peer->doubted = mover->report->refusals[mover->report->n_refusals - 1].why;
-        return;
-    }
-    if (peer->doubted)
-        ds_mover_report_forgive(mover->report, peer->doubted);
-    ds_mover_break(mover, move->to, err);
-}
-
-static void push(struct ds_mover_courier *courier, struct ds_mover_batch *batch,
-                 struct ds_mover_sent *sent, const struct ds_payload *payload)
-{
-    const struct ds_move *move = sent->job->move;
-    struct ds_mover_peer *peer = &courier->mover->peers[move->to];
-    enum ds_push how = move->kept ? DS_PUSH_MERGE : DS_PUSH_REPLACE;
-    struct ds_error err = DS_ERROR_INIT;
-    int64_t began_ms = ds_clock_mono_ms();
-    int rc = ds_pushgateway_push(peer->gateway, how, move->group->identity,
-                                 move->group->identity_len, payload, &err);
-
-    batch->push_ms = ds_clock_mono_ms() - began_ms;
-    sent->job->n_copies++;
-    sent->refused = rc < 0;
-    if (rc < 0 && err.code != DS_E_REFUSED) {
-        sent->guarded = false;
-        fail_push(courier->mover, move, &err);
-    } else if (rc < 0 && !sent->guarded) { /* else settling shows why */
-        ds_mover_refuse(courier->mover, move, err.text);
-    }
-    batch->sent[batch->n++] = *sent;
-}
-
 /* ---- batches ------------------------------------------------------------------------
  */
 
@@ -274,15 +247,19 @@ static void push_batch(struct ds_mover_courier *courier, size_t at,
     for (; at < courier->wanted_end && courier->jobs[at].move->to == batch->to; at++) {
         struct ds_mover_job *job = &courier->jobs[at];
         struct ds_mover_sent sent;
+        bool in_time;
 
         if (job->over)
             continue;
         if (batch->n) /* what clients need is not ours to take */
             ds_clock_sleep_ms(batch->push_ms);
-        if (!has_looked(mover, job))
-            ds_mover_read(mover, &batch->to, 1);
+        in_time = look_last(mover, job);
         if (mover->peers[batch->to].broken)
             break;
+        if (!in_time) {
+            give_up(courier, job);
+            continue;
+        }
         if (!prepare(courier, job, &sent))
             continue;
         if (!make(courier, &sent, &payload)) {
@@ -290,7 +267,7 @@ static void push_batch(struct ds_mover_courier *courier, size_t at,
                 break;
             continue;
         }
-        push(courier, batch, &sent, &payload);
+        ds_mover_push(mover, batch, &sent, &payload);
         if (batch->n == DS_MOVER_PUSHES_MAX || mover->peers[batch->to].broken ||
             ds_clock_mono_ms() >= ends_ms || ds_mover_must_stop(mover))
             break;
@@ -310,10 +287,12 @@ static void run_batch(struct ds_mover_courier *courier, size_t at)
     struct ds_mover_batch batch = {.to = courier->jobs[at].move->to};
     struct ds_mover_peer *target = &mover->peers[batch.to];
 
-    if (!target->broken && ds_clock_mono_ms() - target->read_at_ms > FRESH_MS)
+    if (!target->broken && ds_clock_boot_ms() - target->read_at_ms > FRESH_MS)
         ds_mover_read(mover, &batch.to, 1);
-    if (!target->broken)
+    if (!target->broken) {
+        (void)ds_mover_can_guard(mover, batch.to); /* so that a restart is noticed */
         push_batch(courier, at, &batch);
+    }
     if (batch.n)
         ds_mover_settle(courier, &batch);
     if (target->broken)
@@ -358,6 +337,8 @@ static int run_source(struct ds_mover *mover, struct ds_move **moves, size_t n,
         courier.jobs[i].move = moves[i];
     ds_snapshot_init(&courier.snapshot, mover->report->servers[courier.from].address);
     rc = run_courier(&courier, err);
+    for (size_t i = 0; i < n; i++)
+        free(courier.jobs[i].why);
     ds_snapshot_release(&courier.snapshot);
     return rc;
 }

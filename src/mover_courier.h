@@ -17,7 +17,8 @@ struct ds_mover_job {
     unsigned n_copies; /* how often we have pushed it */
     bool had;          /* the target had something of that name before we did */
     bool made;         /* the target has it by our doing */
-    bool unguarded;    /* it was refused with a guard, and not for the guard's sake */
+    bool unguarded;    /* a guard was refused, and no push is there that it kept */
+    char *why;         /* what a refusal of a guarded push said; owned */
     int64_t mine_us;   /* our copy at the target, which a push at the source has made old:
                           to   be replaced if it is still this one; 0: none */
     int64_t created_us; /* when that was created */
@@ -44,6 +45,7 @@ struct ds_mover_sent {
     const char *json;              /* its text */
     size_t json_len;
     int64_t before_us; /* the target's stamp of before; 0: it had none */
+    int64_t began_us;  /* when we pushed, by its clock, at the earliest */
     bool guarded, refused;
 };
 
@@ -53,6 +55,10 @@ struct ds_mover_batch {
     size_t to;
     int64_t push_ms; /* how long the last push took */
 };
+
+/* Adds it to the batch, with how it went. */
+void ds_mover_push(struct ds_mover *mover, struct ds_mover_batch *batch,
+                   struct ds_mover_sent *sent, const struct ds_payload *payload);
 
 /* Reads both servers again, and deletes at the source what has arrived. */
 void ds_mover_settle(struct ds_mover_courier *courier, struct ds_mover_batch *batch);

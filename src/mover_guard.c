@@ -47,10 +47,27 @@ bool ds_mover_can_guard(struct ds_mover *mover, size_t server)
 
     if (!peer->asked) {
         peer->asked = true;
-        peer->checks = ds_pushgateway_status(peer->gateway, &status, &err) == 0 &&
-                       !status.unchecked && is_known(status.version);
+        if (ds_pushgateway_status(peer->gateway, &status, &err) == 0) {
+            peer->checks = !status.unchecked && is_known(status.version);
+            peer->started_ms = status.started_ms;
+        }
     }
     return peer->checks;
+}
+
+bool ds_mover_is_guards(const char *why)
+{
+    return strstr(why, NAME) != NULL;
+}
+
+bool ds_mover_has_run_on(struct ds_mover *mover, size_t server)
+{
+    struct ds_mover_peer *peer = &mover->peers[server];
+    struct ds_pushgateway_status status;
+    struct ds_error err = DS_ERROR_INIT;
+
+    return peer->started_ms && ds_pushgateway_status(peer->gateway, &status, &err) == 0 &&
+           status.started_ms == peer->started_ms;
 }
 
 void ds_mover_clear_failure(struct ds_mover *mover, size_t server,

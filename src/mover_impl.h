@@ -8,7 +8,7 @@
 
 enum {
     DS_MOVER_BATCH_MAX = 50, /* DELETEs after the reading that allows them, */
-    DS_MOVER_BATCH_MS = 250, /* and for how long it does */
+    DS_MOVER_BATCH_MS = 250, /* and for how long it does, beside the time it took */
 };
 
 #define DS_MOVER_NEVER_MS (INT64_MIN / 2)
@@ -17,8 +17,11 @@ enum {
 struct ds_mover_peer {
     struct ds_pushgateway *gateway; /* owned; NULL: it was not reached */
     struct ds_inventory now;        /* the last reading */
-    int64_t read_at_ms;             /* when that began, by our clock that never steps; or
+    int64_t read_at_ms;             /* when that began, by ds_clock_boot_ms(); or
                                        DS_MOVER_NEVER_MS */
+    int64_t took_ms, before_ms;     /* how long it took, and the one before that */
+    unsigned n_uses;                /* DELETEs that went by it */
+    int64_t started_ms; /* the server, as it says, if `asked`; 0: it did not */
     const char
         *doubted;       /* the words of a refusal that may be its own failure; borrowed */
     bool asked, checks; /* it says that it checks what is pushed, if it has been asked */
@@ -53,9 +56,33 @@ void ds_mover_break(struct ds_mover *mover, size_t server, const struct ds_error
 bool ds_mover_can_do(const struct ds_mover *mover, const struct ds_move *move);
 bool ds_mover_must_stop(const struct ds_mover *mover);
 
-/* Deletes the copy that goes (only its group and `from` count); false: the server failed,
- * and is broken now. */
-bool ds_mover_delete(struct ds_mover *mover, const struct ds_move *move);
+/* How long a reading of it takes: the shorter of the last two, since what holds one up
+   may be this process, asleep. */
+int64_t ds_mover_reading_ms(const struct ds_mover *mover, size_t server);
+/* Reads those again whose last reading is too old to delete by; false: one of them has
+   failed, or no reading comes in time. */
+bool ds_mover_look(struct ds_mover *mover, const size_t *servers, size_t n) DS_NODISCARD;
+
+/* A copy that is to be deleted. */
+struct ds_mover_deletion {
+    const struct ds_move *move;  /* `group` counts for its identity only, */
+    const struct ds_group *seen; /* because the copy must still be this one */
+    /* What the copy at move->to must be beside what the plan wants; NULL: nothing. */
+    bool (*suffices)(struct ds_mover *mover, const void *arg,
+                     const struct ds_group *stays);
+    const void *arg;
+    bool in_bulk; /* somebody has asked for it: no reading of its own at the owner */
+};
+enum ds_mover_end {
+    DS_MOVER_DELETED,
+    DS_MOVER_RACED,   /* it may not be deleted any more */
+    DS_MOVER_REFUSED, /* the server does not do it; that is reported */
+    DS_MOVER_LEFT,    /* not now: a server has failed, or the lock is lost */
+};
+/* The one way to a DELETE: what is known of both copies is fresh, and the lock was ours
+   after they had been read; then the copy goes if the plan may delete it. */
+enum ds_mover_end ds_mover_delete(struct ds_mover *mover,
+                                  const struct ds_mover_deletion *deletion) DS_NODISCARD;
 /* Counts a move as dealt with, however it ended. */
 void ds_mover_step(struct ds_mover *mover);
 void ds_mover_refuse(struct ds_mover *mover, const struct ds_move *move, const char *why);
@@ -65,6 +92,10 @@ void ds_mover_report_forgive(struct ds_mover_report *report, const char *why);
 /* Makes it a push that fails when the group is there; only where ds_mover_can_guard(). */
 void ds_mover_guard(struct ds_payload *payload);
 bool ds_mover_can_guard(struct ds_mover *mover, size_t server);
+/* Whether the words of a refusal speak of the guard. */
+bool ds_mover_is_guards(const char *why);
+/* Whether it has been running all the time since it was first asked. */
+bool ds_mover_has_run_on(struct ds_mover *mover, size_t server);
 /* Sets push_failure_time_seconds to 0: as if no push had failed. */
 void ds_mover_clear_failure(struct ds_mover *mover, size_t server,
                             const struct ds_group *group);
@@ -84,9 +115,16 @@ void ds_mover_report_gone(struct ds_mover_report *report, size_t server,
                           const struct ds_group *group);
 void ds_mover_report_made(struct ds_mover_report *report, size_t server,
                           const struct ds_group *group);
+/* Remembers a DELETE; how many passes before have sent one for this same copy, and how
+   long ago the last. */
+void ds_mover_report_sent(struct ds_mover_report *report, const struct ds_move *move,
+                          const struct ds_group *seen);
+unsigned ds_mover_report_count_sent(const struct ds_mover_report *report, size_t server,
+                                    const struct ds_group *group, int64_t *ago_ms);
 bool ds_mover_report_has_refused(const struct ds_mover_report *report,
                                  const struct ds_move *move);
-/* Empties it, but for the refusals. */
+void ds_mover_report_forget(struct ds_mover_report *report); /* the DELETEs */
+/* Empties it, but for the refusals and the DELETEs. */
 void ds_mover_report_clear(struct ds_mover_report *report);
 
 #endif

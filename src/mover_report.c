@@ -20,6 +20,8 @@ void ds_mover_report_clear(struct ds_mover_report *report)
 {
     struct ds_mover_refusal *refusals = report->refusals;
     size_t n_refusals = report->n_refusals;
+    struct ds_mover_trace *traces = report->traces;
+    size_t n_traces = report->n_traces, cap_traces = report->cap_traces;
 
     ds_plan_release(&report->plan);
     for (size_t i = 0; i < report->n_servers; i++) {
@@ -36,6 +38,9 @@ void ds_mover_report_clear(struct ds_mover_report *report)
     ds_mover_report_init(report);
     report->refusals = refusals;
     report->n_refusals = n_refusals;
+    report->traces = traces;
+    report->n_traces = report->n_old_traces = n_traces;
+    report->cap_traces = cap_traces;
 }
 
 void ds_mover_report_release(struct ds_mover_report *report)
@@ -46,6 +51,7 @@ void ds_mover_report_release(struct ds_mover_report *report)
         free(report->refusals[i].why);
     }
     free(report->refusals);
+    ds_mover_report_forget(report);
     ds_mover_report_init(report);
 }
 

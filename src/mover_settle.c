@@ -12,6 +12,8 @@
 #include "dshard/clock.h"
 #include "mover_courier.h"
 
+#include <stdlib.h>
+
 enum { SHOW_MS = 1000, COPIES_MAX = 3 };
 
 static bool is_merge(const struct ds_mover_sent *sent)
@@ -19,20 +21,54 @@ static bool is_merge(const struct ds_mover_sent *sent)
     return sent->job->move->kept != NULL;
 }
 
-/* Whether the target has what we pushed, or something later. */
-static bool has_arrived(const struct ds_mover_sent *sent, const struct ds_group *target)
+static int by_name(const void *name, const void *family)
 {
-    return target && target->pushed_us && target->stamped_us != sent->before_us;
+    return strcmp(name, ((const struct ds_family *)family)->name);
 }
 
-static bool have_all_arrived(const struct ds_mover *mover,
-                             const struct ds_mover_batch *batch)
+/* Whether each family is there from our push or a later one.  One that is not there was
+   dropped by a client, unless the server has been away. */
+static bool have_families_arrived(struct ds_mover *mover,
+                                  const struct ds_mover_sent *sent,
+                                  const struct ds_group *target)
+{
+    const struct ds_move *move = sent->job->move;
+    size_t n = is_merge(sent) ? move->n_families : sent->source->n_families;
+    bool lacks_some = false;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *name =
+            is_merge(sent) ? move->families[i] : sent->source->families[i].name;
+        const struct ds_family *family =
+            bsearch(name, target->families, target->n_families, sizeof *family, by_name);
+
+        if (!family)
+            lacks_some = true;
+        else if (family->pushed_us < sent->began_us)
+            return false;
+    }
+    return !lacks_some || ds_mover_has_run_on(mover, move->to);
+}
+
+/* Whether the target has what we pushed, or something later.  A server that died and came
+   back with old data has neither. */
+static bool has_arrived(struct ds_mover *mover, const void *arg,
+                        const struct ds_group *target)
+{
+    const struct ds_mover_sent *sent = arg;
+
+    return target && target->pushed_us && target->stamped_us != sent->before_us &&
+           target->stamped_us >= sent->began_us &&
+           have_families_arrived(mover, sent, target);
+}
+
+static bool have_all_arrived(struct ds_mover *mover, const struct ds_mover_batch *batch)
 {
     for (size_t i = 0; i < batch->n; i++) {
         const struct ds_mover_sent *sent = &batch->sent[i];
 
         if (!sent->refused &&
-            !has_arrived(sent, ds_mover_now(mover, batch->to, sent->source)))
+            !has_arrived(mover, sent, ds_mover_now(mover, batch->to, sent->source)))
             return false;
     }
     return true;
@@ -50,34 +86,43 @@ static void await_arrival(struct ds_mover *mover, const struct ds_mover_batch *b
 }
 
 /* A refused PUT has left a phantom, unless a push has worked since. */
-static void remove_phantom(struct ds_mover *mover, const struct ds_mover_sent *sent,
-                           const struct ds_group *target)
+static enum ds_mover_end remove_phantom(struct ds_mover *mover,
+                                        const struct ds_mover_sent *sent,
+                                        const struct ds_group *target)
 {
     size_t to = sent->job->move->to;
-    struct ds_error err = DS_ERROR_INIT;
+    struct ds_move move = {.group = sent->source, .from = to, .to = to};
+    struct ds_group seen;
+    struct ds_mover_deletion deletion = {.move = &move, .seen = &seen};
 
-    if (sent->job->had || !target || target->pushed_us)
-        return;
-    if (ds_pushgateway_delete(mover->peers[to].gateway, target->identity,
-                              target->identity_len, &err) < 0)
-        ds_mover_break(mover, to, &err);
+    if (sent->job->had || !target)
+        return DS_MOVER_DELETED;
+    if (target->pushed_us || target->n_families)
+        return DS_MOVER_RACED;
+    seen = *target; /* which a new reading frees */
+    seen.families = NULL;
+    seen.identity = sent->source->identity;
+    return ds_mover_delete(mover, &deletion);
 }
 
 static void settle_refused(struct ds_mover *mover, const struct ds_mover_sent *sent,
                            const struct ds_group *target)
 {
+    struct ds_mover_job *job = sent->job;
+    bool by_guard = sent->guarded && ds_mover_is_guards(job->why);
+
     if (sent->guarded && target && target->pushed_us) { /* a client was there first */
         mover->report->n_raced++;
         if (target->failed_us)
-            ds_mover_clear_failure(mover, sent->job->move->to, target);
-        ds_mover_step(mover);
+            ds_mover_clear_failure(mover, job->move->to, target);
+    } else if (remove_phantom(mover, sent, target) == DS_MOVER_RACED) {
+        mover->report->n_raced++;
+    } else if (by_guard) { /* it kept something that is not there any more */
+        job->unguarded = true;
+        job->over = false;
         return;
-    }
-    remove_phantom(mover, sent, target);
-    if (sent->guarded) {
-        sent->job->unguarded = true;
-        sent->job->over = false;
-        return;
+    } else if (sent->guarded) {
+        ds_mover_refuse(mover, job->move, job->why);
     }
     ds_mover_step(mover);
 }
@@ -101,17 +146,30 @@ static bool restore_failure_time(struct ds_mover *mover, const struct ds_mover_s
     return rc == 0;
 }
 
+/* The copy at the source may be gone already; then there is nothing to delete. */
 static void finish(struct ds_mover *mover, const struct ds_mover_sent *sent,
-                   const struct ds_group *source)
+                   bool is_there)
 {
+    const struct ds_move *move = sent->job->move;
+    struct ds_mover_deletion deletion = {
+        .move = move, .seen = sent->source, .suffices = has_arrived, .arg = sent};
+    enum ds_mover_end end = DS_MOVER_DELETED;
+
     if (!is_merge(sent) && sent->source->failed_us && !restore_failure_time(mover, sent))
         return;
-    if (source && !ds_mover_delete(mover, sent->job->move))
+    if (is_there)
+        end = ds_mover_delete(mover, &deletion);
+    if (end == DS_MOVER_LEFT)
         return;
-    if (is_merge(sent))
-        mover->report->n_merged++;
-    else
-        mover->report->n_copied++;
+    if (end == DS_MOVER_RACED) {
+        mover->report->n_raced++;
+    } else if (end == DS_MOVER_DELETED) {
+        ds_mover_report_gone(mover->report, move->from, move->group);
+        if (is_merge(sent))
+            mover->report->n_merged++;
+        else
+            mover->report->n_copied++;
+    }
     ds_mover_step(mover);
 }
 
@@ -146,7 +204,7 @@ static void settle_one(struct ds_mover_courier *courier, const struct ds_mover_s
         settle_refused(mover, sent, target);
         return;
     }
-    if (!has_arrived(sent, target)) { /* deleted, or lost by a restart */
+    if (!has_arrived(mover, sent, target)) { /* deleted, or lost by a restart */
         mover->report->n_raced++;
         ds_mover_step(mover);
         return;
@@ -159,7 +217,7 @@ static void settle_one(struct ds_mover_courier *courier, const struct ds_mover_s
     if (!is_merge(sent) && !is_ours && !sent->job->had && !sent->guarded)
         mover->report->n_raced++;
     if (!source || ds_group_is_unchanged(sent->source, source)) {
-        finish(mover, sent, source);
+        finish(mover, sent, source != NULL);
         return;
     }
     if (copy_again(courier, sent, target, is_ours))
@@ -173,20 +231,13 @@ void ds_mover_settle(struct ds_mover_courier *courier, struct ds_mover_batch *ba
 {
     struct ds_mover *mover = courier->mover;
     const size_t both[] = {courier->from, batch->to};
-    int64_t read_ms = 0;
 
     for (size_t i = 0; i < batch->n; i++)
         batch->sent[i].job->over = true;
-    for (size_t i = 0; i < batch->n; i++) {
-        if (mover->peers[both[0]].broken || mover->peers[both[1]].broken)
-            return; /* what was pushed and not deleted is a copy for the next pass */
-        if (!i || ds_clock_mono_ms() - read_ms > DS_MOVER_BATCH_MS) {
-            ds_mover_read(mover, both, 2);
-            if (!i)
-                await_arrival(mover, batch);
-            read_ms = ds_clock_mono_ms();
-        }
-        if (!mover->peers[both[0]].broken && !mover->peers[both[1]].broken)
-            settle_one(courier, &batch->sent[i]);
-    }
+    if (mover->peers[both[0]].broken || mover->peers[both[1]].broken)
+        return; /* what was pushed and not deleted is a copy for the next pass */
+    ds_mover_read(mover, both, 2);
+    await_arrival(mover, batch);
+    for (size_t i = 0; i < batch->n && ds_mover_look(mover, both, 2); i++)
+        settle_one(courier, &batch->sent[i]);
 }

@@ -149,64 +149,65 @@ static bool is_as_seen(struct remover *r, struct ds_removal *removal, size_t ser
 /* ---- deleting ---- */
 
 static bool delete_copy(struct remover *r, struct ds_removal *removal,
-                        const struct ds_group *group, size_t server)
+                        const struct ds_mover_place *copy)
 {
-    struct ds_move move = {.group = group, .from = server, .to = server};
+    struct ds_move move = {
+        .group = copy->group, .from = copy->server, .to = copy->server};
+    struct ds_mover_deletion deletion = {
+        .move = &move, .seen = copy->group, .in_bulk = true};
 
-    if (ds_mover_delete(&r->mover, &move))
+    switch (ds_mover_delete(&r->mover, &deletion)) {
+    case DS_MOVER_DELETED:
+        removal->n_deleted++;
         return true;
-    end_at(removal, DS_REMOVAL_UNREACHED, server);
+    case DS_MOVER_RACED:
+        end_at(removal, DS_REMOVAL_PUSHED, copy->server);
+        return false;
+    case DS_MOVER_REFUSED:
+    case DS_MOVER_LEFT:
+        end_at(removal, DS_REMOVAL_UNREACHED, copy->server);
+        break;
+    }
     return false;
+}
+
+/* The servers that hold copies, and the owner: how many, in a new array. */
+static size_t *servers_of(const struct remover *r, const struct ds_removal *removal,
+                          size_t *n)
+{
+    size_t *servers = ds_xcalloc(removal->n_copies + 1, sizeof *servers);
+    size_t owner = removal->copies[0].owner;
+
+    *n = 0;
+    if (is_known(r, owner) && !seen_at(removal, owner))
+        servers[(*n)++] = owner;
+    for (size_t i = 0; i < removal->n_copies; i++)
+        servers[(*n)++] = removal->copies[i].server;
+    return servers;
 }
 
 static void remove_group(struct remover *r, struct ds_removal *removal)
 {
     const struct ds_mover_place *copies = removal->copies;
+    size_t n;
+    DS_AUTO(ptr) void *list = servers_of(r, removal, &n);
+    const size_t *servers = list;
+    bool fresh = ds_mover_look(&r->mover, servers, n);
 
-    if (is_known(r, copies->owner) && !is_as_seen(r, removal, copies->owner))
-        return;
-    for (size_t i = 0; i < removal->n_copies; i++) {
-        if (!is_as_seen(r, removal, copies[i].server))
+    for (size_t i = 0; i < n; i++) {
+        if (!is_as_seen(r, removal, servers[i]))
             return;
     }
+    if (!fresh) {
+        end_at(removal, DS_REMOVAL_UNREACHED, servers[0]);
+        return;
+    }
     for (size_t i = 0; i < removal->n_copies; i++) {
-        if (!ds_mover_now(&r->mover, copies[i].server, copies[i].group))
-            continue;
-        if (!delete_copy(r, removal, copies[i].group, copies[i].server))
+        if (ds_mover_now(&r->mover, copies[i].server, copies[i].group) &&
+            !delete_copy(r, removal, &copies[i]))
             return;
-        removal->n_deleted++;
     }
     removal->end = DS_REMOVAL_GONE; /* if it is true */
-}
-
-/* Groups with at most DS_MOVER_BATCH_MAX copies, and one at least. */
-static size_t count_batch(struct ds_removal *const *removals, size_t n)
-{
-    size_t i = 1, n_copies = removals[0]->n_copies;
-
-    while (i < n && n_copies + removals[i]->n_copies <= DS_MOVER_BATCH_MAX)
-        n_copies += removals[i++]->n_copies;
-    return i;
-}
-
-/* How many of them have been dealt with: 1 at least. */
-static size_t run_batch(struct remover *r, struct ds_removal **removals, size_t n)
-{
-    int64_t ends_ms;
-    size_t i = 0;
-
-    for (size_t k = 0; k < n; k++) {
-        want(r, removals[k]->copies[0].owner);
-        for (size_t c = 0; c < removals[k]->n_copies; c++)
-            want(r, removals[k]->copies[c].server);
-    }
-    read_wanted(r);
-    ends_ms = ds_clock_mono_ms() + DS_MOVER_BATCH_MS;
-    do {
-        remove_group(r, removals[i++]);
-        ds_mover_step(&r->mover);
-    } while (i < n && ds_clock_mono_ms() < ends_ms);
-    return i;
 }
 
 static int run_all(struct remover *r, struct ds_error *err)
@@ -216,10 +217,11 @@ static int run_all(struct remover *r, struct ds_error *err)
 
     if (n && r->mover.options->progress)
         r->mover.options->progress(r->mover.options->progress_arg, &progress);
-    for (size_t i = 0; i < n && !ds_mover_must_stop(&r->mover);) {
+    for (size_t i = 0; i < n && !ds_mover_must_stop(&r->mover); i++) {
         if (ds_fleet_lock_check(r->mover.lock, err) < 0)
             return -1;
-        i += run_batch(r, r->order + i, count_batch(r->order + i, n - i));
+        remove_group(r, r->order[i]);
+        ds_mover_step(&r->mover);
     }
     return 0;
 }
@@ -358,6 +360,7 @@ static int start(struct remover *r, const struct ds_config *config, struct ds_er
     if (ds_mover_connect(&r->mover, config, err) < 0)
         return -1;
     for (size_t i = 0; i < report->n_servers; i++) {
+        r->mover.peers[i].took_ms = report->inventories[i].taken_ms;
         if (report->servers[i].reached)
             continue;
         ds_pushgateway_free(r->mover.peers[i].gateway);

@@ -12,6 +12,8 @@
 int64_t ds_clock_mono_ms(void);
 /* The same clock in nanoseconds, for what is short. */
 int64_t ds_clock_mono_ns(void);
+/* Likewise, and it goes on while the machine is suspended: for how old something is. */
+int64_t ds_clock_boot_ms(void);
 
 /* Unix time in milliseconds: for stamps that people and other processes read. */
 int64_t ds_clock_wall_ms(void);

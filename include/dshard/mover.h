@@ -8,8 +8,12 @@
  *     creates (mover_guard.c), so that no push that comes in between is replaced.  Where
  * a server does not check what is pushed, that is noticed only, and heals with the next
  *     push.
- *  3. Before a batch of DELETEs both copies are read again: the one to go must be
- *     unchanged, the one to stay there.  Batches of at most 50, and of 250 ms.
+ *  3. Before a DELETE both copies are read again: the one to go must be unchanged, the
+ * one to stay there.  A reading is good for 50 DELETEs, and for 250 ms beside the time
+ *     that one takes, from when it began; so one that came while this process slept is
+ * not. A server whose list always takes longer than 250 ms is so dealt with all the same;
+ *     no list takes longer than timeout_ms.  At the owner, where clients push, a reading
+ *     is good for one DELETE.
  *  4. A refused PUT leaves a phantom: that is removed, and the group stays where it was.
  *  5. One push at a time, and as long as it took nothing, so that clients get half of the
  *     server at least.
@@ -82,6 +86,18 @@ struct ds_mover_place {
     bool beaten;    /* a copy elsewhere is the one that stays */
 };
 
+/* A copy that got a DELETE. */
+struct ds_mover_trace {
+    char *identity; /* owned */
+    size_t identity_len;
+    uint32_t hash;
+    char from[DS_ADDRESS_MAX], to[DS_ADDRESS_MAX]; /* where it lay, and what stays */
+    int64_t pushed_us, failed_us, created_us, stamped_us; /* the copy, as in group.h */
+    int64_t at_ms;                                        /* when, ds_clock_boot_ms() */
+    unsigned n;                                           /* how often */
+    bool settled; /* the group was looked for afterwards, or need not be */
+};
+
 struct ds_mover_report {
     struct ds_inventory *inventories; /* as read at the start; servers[i] is about [i] */
     struct ds_mover_server *servers;  /* sorted by address; without those that are out */
@@ -100,11 +116,15 @@ struct ds_mover_report {
     bool **gone; /* private: gone[i][k]: inventories[i].groups[k] has been deleted */
     struct ds_mover_place *made; /* private: copies that this pass has made */
     size_t n_made;
+    struct ds_mover_trace
+        *traces; /* private: DELETEs of this pass, and of those before */
+    size_t n_traces, n_old_traces, cap_traces;
 };
 
 /*
  * One pass over the servers of `state`.  *report: initialised, or that of a pass before;
- * then its refusals stay and are not tried again, and all else is new.  0 also when
+ * then its refusals stay and are not tried again, what it has deleted is remembered, and
+ * all else is new.  0 also when
  * something was refused, raced or left; -1: the lock is lost (DS_E_TEMP), no server could
  * be read (DS_E_NET), or the configuration cannot be used; the report says what was done.
  * lock may be NULL when mode is DS_PLAN_LOOK or for a dry run.
@@ -115,6 +135,10 @@ int ds_mover_pass(const struct ds_config *config, const struct ds_state *state,
 /* Whether all is where it belongs (in dedupe mode: nothing is there twice), as far as it
    could be read, and but for what --leave-older-than left. */
 bool ds_mover_is_done(const struct ds_mover_report *report, enum ds_plan_mode mode);
+/* A group of which a copy was deleted in a pass before, and which this one has found
+   nowhere: somebody has deleted it, or its server has lost it.  Each is told once; NULL:
+   no more. */
+const struct ds_mover_trace *ds_mover_next_vanished(struct ds_mover_report *report);
 /* Every copy of every group, by identity and then by server; a new array, to free(). */
 struct ds_mover_place *ds_mover_places(const struct ds_mover_report *report, size_t *n)
     DS_NODISCARD;

@@ -2,11 +2,11 @@
 /*
  * remover.h - deletes groups, with all their copies, on every server of a fleet.
  *
- * What goes is what somebody has looked at: before each batch of DELETEs (at most 50, and
- * of 250 ms) the servers that hold its copies, and the owners of its groups, are read
- * again, and a group that has been pushed since, or has come to its owner, is left alone
- * with all its copies.  Afterwards the servers are read until the copies are gone.  It
- * can be killed anywhere and run again.  The caller holds the fleet lock.
+ * What goes is what somebody has looked at: before a DELETE the servers that hold copies
+ * of its group, and the owner, are read again (a reading is good for many: mover.h, 3),
+ * and a group that has been pushed since, or has come to its owner, is left alone with
+ * all its copies.  Afterwards the servers are read until the copies are gone.  It can be
+ * killed anywhere and run again.  The caller holds the fleet lock.
  */
 #ifndef DSHARD_REMOVER_H
 #define DSHARD_REMOVER_H

@@ -14,6 +14,9 @@
 /* So often the state file, and with it the ring, is read again. */
 enum { BUDGET_MS = 2000 };
 
+/* A DELETE is answered before it is done. */
+enum { CONFIRM_MS = 50, NAMES_MAX = 10 };
+
 struct options {
     struct ds_opt_list match;
     bool once, dry_run;
@@ -47,6 +50,7 @@ struct run {
     bool stopped;              /* one has come */
     bool operation;            /* `operation` in the state is ours */
     bool said_waiting;
+    bool changed;            /* the last pass has: what it says is to be seen */
     int64_t unread_since_ms; /* 0: every server was read in the last pass */
 };
 
@@ -97,6 +101,23 @@ static void on_progress(void *arg, const struct ds_mover_progress *progress)
                          before + progress->n_todo);
 }
 
+/* What the pass before said is in place, and is not there. */
+static void say_vanished(struct run *run)
+{
+    const struct ds_mover_trace *trace;
+
+    while ((trace = ds_mover_next_vanished(&run->report))) {
+        DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_ERROR_TEXT_MAX / 2);
+
+        ds_cmd_group_add_text(trace->identity, trace->identity_len, &text);
+        if (run->total.n_vanished++ >= NAMES_MAX)
+            continue;
+        ds_cmd_progress_clear(&run->progress);
+        ds_cmd_warn(run->ctx, "%s is gone from %s, where it was to stay",
+                    text.over ? "a group" : text.data, trace->to);
+    }
+}
+
 static int do_pass(struct run *run, struct ds_fleet_lock *lock, struct ds_error *err)
 {
     DS_AUTO(state) struct ds_state state = {0};
@@ -105,6 +126,8 @@ static int do_pass(struct run *run, struct ds_fleet_lock *lock, struct ds_error 
     if (ds_state_load(&state, run->config->state_file, err) < 0)
         return -1;
     rc = ds_mover_pass(run->config, &state, lock, &run->mover, &run->report, err);
+    run->changed = run->report.n_deleted + run->report.n_merged + run->report.n_copied;
+    say_vanished(run);
     ds_cmd_moved_add(&run->total, &run->report);
     if (rc < 0 && err->code == DS_E_NET)
         err->code = DS_E_TEMP;
@@ -146,9 +169,13 @@ static int repeat(struct run *run, struct ds_fleet_lock *lock, struct ds_error *
     for (;;) {
         if (do_pass(run, lock, err) < 0)
             return -1;
-        if (run->options->once || run->options->dry_run || is_over(run) ||
-            is_stopped(run))
+        if (run->options->once || run->options->dry_run || is_stopped(run))
             return 0;
+        if (is_over(run)) {
+            if (!run->changed || wait_stop(run, CONFIRM_MS))
+                return 0;
+            continue;
+        }
         say_waiting(run);
         if (run->report.n_undone && !run->unread_since_ms)
             continue;

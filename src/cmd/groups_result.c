@@ -49,11 +49,12 @@ static void show_json(struct ds_cmd_context *ctx, const struct ds_cmd_moved *tot
     json_t *root = json_pack(
         "{ss,sb,sb,sI,sI,sI,sI,sI,sI,sI}", "mode",
         total->mode == DS_PLAN_MOVE ? "move" : "dedupe", "dry_run", (int)total->dry_run,
-        "done", (int)(!failed && ds_mover_is_done(report, total->mode)), "groups",
-        (json_int_t)report->n_groups, "misplaced", (json_int_t)report->n_misplaced,
-        "copies", (json_int_t)report->n_copies, "waiting", (json_int_t)plan->n_waiting,
-        "left", (json_int_t)plan->n_left, "pause_ms",
-        (json_int_t)ds_mover_pause_ms(report), "due_at",
+        "done",
+        (int)(!failed && !total->n_vanished && ds_mover_is_done(report, total->mode)),
+        "groups", (json_int_t)report->n_groups, "misplaced",
+        (json_int_t)report->n_misplaced, "copies", (json_int_t)report->n_copies,
+        "waiting", (json_int_t)plan->n_waiting, "left", (json_int_t)plan->n_left,
+        "pause_ms", (json_int_t)ds_mover_pause_ms(report), "due_at",
         (json_int_t)(plan->due_ms == INT64_MAX ? 0 : plan->due_ms));
 
     json_object_set_new(root, "deleted", json_integer((json_int_t)total->n_deleted));
@@ -160,6 +161,14 @@ int ds_cmd_moved_show(struct ds_cmd_context *ctx, const struct ds_cmd_moved *tot
         return ds_fail(err, DS_E_TEMP, "interrupted: run it again");
     if (ds_cmd_groups_check_read(report, false, err) < 0)
         return -1;
+    if (total->n_vanished)
+        return ds_fail(
+            err, DS_E_FAILED,
+            "%zu %s gone since the pass before: a client has deleted %s, or the "
+            "server was restarted and has lost %s",
+            total->n_vanished, total->n_vanished == 1 ? "group is" : "groups are",
+            total->n_vanished == 1 ? "it" : "them",
+            total->n_vanished == 1 ? "it" : "them");
     if (!ds_mover_is_done(report, total->mode))
         return total->dry_run ? 0 : fail_waiting(report, err);
     if (!total->dry_run)

@@ -45,6 +45,7 @@ static void nanoseconds_and_milliseconds_are_of_one_clock(void **state)
     (void)state;
     assert_true(ns / 1000000 >= before_ms);
     assert_true(ns / 1000000 <= ds_clock_mono_ms());
+    assert_true(before_ms <= ds_clock_boot_ms());
 }
 
 static void the_wall_clock_is_of_this_century(void **state)
