@@ -49,7 +49,7 @@ bool ds_mover_can_guard(struct ds_mover *mover, size_t server)
         peer->asked = true;
         if (ds_pushgateway_status(peer->gateway, &status, &err) == 0) {
             peer->checks = !status.unchecked && is_known(status.version);
-            peer->started_ms = status.started_ms;
+            peer->started_us = status.started_us;
         }
     }
     return peer->checks;
@@ -66,8 +66,8 @@ bool ds_mover_has_run_on(struct ds_mover *mover, size_t server)
     struct ds_pushgateway_status status;
     struct ds_error err = DS_ERROR_INIT;
 
-    return peer->started_ms && ds_pushgateway_status(peer->gateway, &status, &err) == 0 &&
-           status.started_ms == peer->started_ms;
+    return peer->started_us && ds_pushgateway_status(peer->gateway, &status, &err) == 0 &&
+           status.started_us == peer->started_us;
 }
 
 void ds_mover_clear_failure(struct ds_mover *mover, size_t server,

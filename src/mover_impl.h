@@ -21,7 +21,7 @@ struct ds_mover_peer {
                                        DS_MOVER_NEVER_MS */
     int64_t took_ms, before_ms;     /* how long it took, and the one before that */
     unsigned n_uses;                /* DELETEs that went by it */
-    int64_t started_ms; /* the server, as it says, if `asked`; 0: it did not */
+    int64_t started_us; /* the server, as it says, if `asked`; 0: it did not */
     const char
         *doubted;       /* the words of a refusal that may be its own failure; borrowed */
     bool asked, checks; /* it says that it checks what is pushed, if it has been asked */
