@@ -66,8 +66,13 @@ bool ds_mover_has_run_on(struct ds_mover *mover, size_t server)
     struct ds_pushgateway_status status;
     struct ds_error err = DS_ERROR_INIT;
 
-    return peer->started_us && ds_pushgateway_status(peer->gateway, &status, &err) == 0 &&
-           status.started_us == peer->started_us;
+    if (peer->ran_at_ms != peer->read_at_ms) {
+        peer->ran_at_ms = peer->read_at_ms;
+        peer->runs_on = peer->started_us &&
+                        ds_pushgateway_status(peer->gateway, &status, &err) == 0 &&
+                        status.started_us == peer->started_us;
+    }
+    return peer->runs_on;
 }
 
 void ds_mover_clear_failure(struct ds_mover *mover, size_t server,

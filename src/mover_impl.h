@@ -24,6 +24,8 @@ struct ds_mover_peer {
     int64_t started_us; /* the server, as it says, if `asked`; 0: it did not */
     const char
         *doubted;       /* the words of a refusal that may be its own failure; borrowed */
+    int64_t ran_at_ms;  /* the reading for which `runs_on` was found out */
+    bool runs_on;       /* it is the process that was asked at first */
     bool asked, checks; /* it says that it checks what is pushed, if it has been asked */
     bool broken;        /* it failed on the way: no more is asked of it */
 };
@@ -94,7 +96,8 @@ void ds_mover_guard(struct ds_payload *payload);
 bool ds_mover_can_guard(struct ds_mover *mover, size_t server);
 /* Whether the words of a refusal speak of the guard. */
 bool ds_mover_is_guards(const char *why);
-/* Whether it has been running all the time since it was first asked. */
+/* Whether the last reading is of the same process that was asked first; false also when
+   the server does not say. */
 bool ds_mover_has_run_on(struct ds_mover *mover, size_t server);
 /* Sets push_failure_time_seconds to 0: as if no push had failed. */
 void ds_mover_clear_failure(struct ds_mover *mover, size_t server,

@@ -27,7 +27,7 @@ static int by_name(const void *name, const void *family)
 }
 
 /* Whether each family is there from our push or a later one.  One that is not there was
-   dropped by a client, unless the server has been away. */
+   dropped by a client, if the server has not been away. */
 static bool have_families_arrived(struct ds_mover *mover,
                                   const struct ds_mover_sent *sent,
                                   const struct ds_group *target)
@@ -51,12 +51,16 @@ static bool have_families_arrived(struct ds_mover *mover,
 }
 
 /* Whether the target has what we pushed, or something later.  A server that died and came
-   back with old data has neither. */
+   back with old data has neither; its stamps tell that only where they are older than
+   another server's clock is known. */
 static bool has_arrived(struct ds_mover *mover, const void *arg,
                         const struct ds_group *target)
 {
     const struct ds_mover_sent *sent = arg;
+    size_t to = sent->job->move->to;
 
+    if (mover->peers[to].started_us && !ds_mover_has_run_on(mover, to))
+        return false;
     return target && target->pushed_us && target->stamped_us != sent->before_us &&
            target->stamped_us >= sent->began_us &&
            have_families_arrived(mover, sent, target);
