@@ -136,7 +136,7 @@ static int64_t loser_due_ms(const struct ds_planner *p, const struct ds_plan_cop
                            silent_ms(p, copy->server, copy->group->failed_us));
     if (order > 0 && kept->server == p->owner && !copy->n_families)
         grace_ends_ms =
-            ds_plan_later(p->config->ring_changed_ms, p->config->grace_ms / 2);
+            ds_plan_later(p->config->ring_changed_ms, p->config->grace_ms / 4);
     return ds_plan_max(grace_ends_ms, sure_ms);
 }
 
@@ -147,7 +147,7 @@ static int64_t give_due_ms(const struct ds_planner *p, const struct ds_plan_copy
 {
     if (!copy->n_families || kept->server != p->owner)
         return INT64_MIN;
-    return ds_plan_later(copy->given_ms, DS_PLAN_GIVE_MS);
+    return ds_plan_later(copy->given_ms, p->config->grace_ms);
 }
 
 static struct ds_plan_copy *copy_at_owner(const struct ds_planner *p)

@@ -44,10 +44,10 @@
  * When: a copy counts as pushed at the moment of copying, and would beat a push that came
  * late to the former owner.  So nothing is copied before ring_changed_ms + grace_ms, and
  * no copy deleted but one beside a newer one at the owner, which lacks nothing: there a
- * late push would only bring the copy back.  Even so that waits for half of the grace,
- * because between the last look at a copy and its DELETE a push can be lost.  A POST to
- * the owner could replace a push of the same family that comes in between, too; so it
- * waits until that family is DS_PLAN_GIVE_MS old: one that is pushed more often comes to
+ * late push would only bring the copy back.  Even so that waits for a quarter of the
+ * grace, because between the last look at a copy and its DELETE a push can be lost.  A
+ * POST to the owner could replace a push of the same family that comes in between, too;
+ * so it waits until that family is grace_ms old: one that is pushed more often comes to
  * the owner by itself.  A group
  * whose owner was not reached waits: the owner may have a newer one, and what were POSTed
  * now would beat that later.
@@ -73,7 +73,6 @@ enum {
     DS_PLAN_TIE_MS = 2000,
     DS_PLAN_TIE_LASTS_MS = 300000,
     DS_PLAN_GRACE_MS = 5000,
-    DS_PLAN_GIVE_MS = 5000,
 };
 
 struct ds_plan_server {

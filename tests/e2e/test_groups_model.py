@@ -54,7 +54,7 @@ class History:
         self.value, self.steps = 0, []
         self.gateways = env.pushgateways(N_SERVERS, persist=True)
         self.inside = self.gateways[:3]
-        self.config = env.config(self.inside, watch={"groups": "move", "patience": "1s"},
+        self.config = env.config(self.inside, watch={"groups": "move", "patience": "3s"},
                                  ring={"rejoin_after": "300ms"})
         self.watch = env.watch(self.config)
         self.front = Front(env, self.config)
@@ -126,7 +126,7 @@ class History:
         return [g for g in self.gateways if not g.running]
 
     def run(self, *words, kill=False):
-        words = [*words, "--patience", "1s"]
+        words = [*words, "--patience", "3s"]
         if not kill:
             done = self.env.dshard(*words, config=self.config, timeout=90)
             assert done.rc in (0, 1, 3, 5, 75), done
@@ -223,7 +223,7 @@ class History:
         # Two pushes within two seconds of each other, to two servers, are a tie until the
         # next one; so is one so soon after a change of the ring.
         changed = self.env.state().load()["history"][0]["at"] / 1000
-        wait_until(lambda: time.time() > changed + 4, 10, "the ring to have settled")
+        wait_until(lambda: time.time() > changed + 6, 10, "the ring to have settled")
         self.stopping.set()
         self.clients.join()
         assert not self.broken, repr(self.broken)

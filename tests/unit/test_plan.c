@@ -190,7 +190,7 @@ static void a_phantom_is_dropped_when_it_is_silent(void **state)
          .moves = "B!; C!"},
         {"two of them, one at home", "A fail@-1; C fail@-1", .owner = A, .moves = "C>A"},
         {"two of them, one at home, in the grace", "A fail@-1; C fail@-1", .owner = A,
-         .waits = true, .due = 1.5, .changed = -1},
+         .waits = true, .due = 0.25, .changed = -1},
         {"on a server that is about to join", "B fail@-61", .owner = A, .waits = true,
          .settles[B] = true},
         {"beside a group", "B fail@-1; A x@-999", .owner = A, .moves = "B>A"},
@@ -401,10 +401,10 @@ static void no_family_goes_with_its_copy(void **state)
 static void nothing_is_deleted_where_pushes_may_still_come(void **state)
 {
     static const struct row rows[] = {
-        {"the owner has the newer one, at half of the grace", "A x@-1; B x@-10",
-         .owner = A, .moves = "B>A", .changed = -2.5},
-        {"and before it", "A x@-1; B x@-10", .owner = A, .waits = true, .due = 0.5,
-         .changed = -2},
+        {"the owner has the newer one, at a quarter of the grace", "A x@-1; B x@-10",
+         .owner = A, .moves = "B>A", .changed = -1.25},
+        {"and before it", "A x@-1; B x@-10", .owner = A, .waits = true, .due = 0.25,
+         .changed = -1},
         {"the owner lacks a family: to the end of the grace", "A x@-1; B x@-10 y@-10",
          .owner = A, .waits = true, .due = 2, .changed = -3},
         {"the owner has the older one", "A x@-10; B x@-5", .owner = A, .waits = true,
@@ -416,7 +416,7 @@ static void nothing_is_deleted_where_pushes_may_still_come(void **state)
         {"dedupe: the owner has the newer one", "A x@-1; B x@-10", .owner = A,
          .moves = "B>A", .changed = -2.5, .dedupe = true},
         {"a change in the near future", "A x@-1; B x@-10", .owner = A, .waits = true,
-         .due = 7.5, .changed = 5},
+         .due = 6.25, .changed = 5},
         {"a change in the far future says nothing", "A x@-1; B x@-10", .owner = A,
          .moves = "B>A", .changed = 5.001},
     };
