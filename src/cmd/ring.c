@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ring.c - the ring as a table, as JSON, as targets for Prometheus, as a picture. */
+/* ring.c - the ring as a table, as JSON, as targets for Prometheus, as upstreams for
+ * nginx, as a picture. */
 #include "cmd.h"
 #include "dshard/clock.h"
+#include "dshard/nginx.h"
 #include "dshard/num.h"
 #include "dshard/sd.h"
 #include "dshard/svg.h"
@@ -139,6 +141,8 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
         show_json(ctx, &state, ring);
     } else if (ds_cmd_wants(ctx, "file-sd")) {
         ds_sd_format(&state, &ctx->out);
+    } else if (ds_cmd_wants(ctx, "nginx")) {
+        ds_nginx_format(&state, &ctx->out);
     } else if (ds_cmd_wants(ctx, "svg")) {
         ds_svg_ring(&state, ring, &ctx->out);
     } else {
@@ -151,7 +155,7 @@ const struct ds_cmd ds_cmd_ring_show = {
     .name = "ring show",
     .summary = "the servers, who is a member, and how much each owns",
     .operands = "",
-    .outputs = "text wide json file-sd svg",
+    .outputs = "text wide json file-sd nginx svg",
     .opts = options,
     .n_opts = DS_COUNT(options),
     .options_size = sizeof(struct options),

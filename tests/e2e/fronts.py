@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 
-from testenv import BIN, TOP, Lighttpd, RawHTTP, free_port, wait_until
+from testenv import BIN, TOP, Apache, Lighttpd, RawHTTP, free_port, wait_until
 from testenv.process import _session_pids as session_pids
 
 PROGRAM = os.path.join(BIN, "dshard-fcgi")
 NGINX_EXAMPLE = os.path.join(TOP, "examples", "nginx.conf")
 LIGHTTPD_EXAMPLE = os.path.join(TOP, "examples", "lighttpd.conf")
+APACHE_EXAMPLE = os.path.join(TOP, "examples", "apache.conf")
+APACHE_CGI_EXAMPLE = os.path.join(TOP, "examples", "apache-cgi.conf")
 
 # What stands in every nginx configuration here that is not the example.
 NGINX_PARAMS = """
@@ -69,6 +71,27 @@ def lighttpd_example(env, state):
         ("/usr/local/bin/dshard-fcgi", PROGRAM),
         ("/var/lib/dshard/ring.json", state.path)]))
     return server.start()
+
+
+# The port, in both of Apache's examples.
+APACHE_PORT = [("Listen 9091", "Listen 127.0.0.1:@PORT@"),
+               ("<VirtualHost *:9091>", "<VirtualHost 127.0.0.1:@PORT@>")]
+
+
+def apache_example(env, fcgi, more=()):
+    """The example, with port and socket of this test."""
+    path = fcgi.listen.removeprefix("unix:")
+    os.chmod(path, 0o666)  # Apache does not run as root, and need not be in root's group
+    apache = env.add(Apache(env.dir, path=APACHE_EXAMPLE, replacements=[
+        *APACHE_PORT, ("/run/dshard/fcgi.sock", path), *more],
+                            modules=("mpm_event", "proxy", "proxy_fcgi")))
+    return apache.start()
+
+
+def apache_cgi_example(env, state):
+    apache = env.add(Apache(env.dir, path=APACHE_CGI_EXAMPLE, modules=("mpm_prefork", "cgi"), replacements=[
+        *APACHE_PORT, ("/usr/local/bin", BIN), ("/var/lib/dshard/ring.json", state.path)]))
+    return apache.start()
 
 
 def lighttpd_cgi(env, state):

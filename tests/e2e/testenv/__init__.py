@@ -5,6 +5,7 @@ Tests get everything from the fixture `env` (an Env), which stops and checks wha
 started.  Nothing here sleeps to synchronise: wait_until() polls with a deadline.
 """
 
+from .apache import Apache
 from .config import ConfigFile
 from .consul import Consul, ConsulCluster, ConsulPorts, Tls, find_consul, need_consul
 from .env import BIN, TOP, Env
@@ -19,9 +20,9 @@ from .state import State, digest, murmur3
 from .wait import WaitTimeout, wait_until
 
 __all__ = [
-    "BIN", "TOP", "Answer", "ConfigFile", "Consul", "ConsulCluster", "ConsulPorts", "Dshard",
-    "Env", "FakeConsul", "Fcgi", "Lighttpd", "Nginx", "Process", "Prometheus", "Pushgateway",
-    "RawHTTP", "Response", "Result", "State", "Stub", "Tls", "WaitTimeout", "Watch",
+    "BIN", "TOP", "Answer", "Apache", "ConfigFile", "Consul", "ConsulCluster", "ConsulPorts",
+    "Dshard", "Env", "FakeConsul", "Fcgi", "Lighttpd", "Nginx", "Process", "Prometheus",
+    "Pushgateway", "RawHTTP", "Response", "Result", "State", "Stub", "Tls", "WaitTimeout", "Watch",
     "check_schema", "clean_environ", "digest", "entry", "find_consul", "free_port", "murmur3",
     "need_consul", "wait_until",
 ]

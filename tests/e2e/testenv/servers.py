@@ -33,7 +33,7 @@ def replace_all(text, replacements):
     return text
 
 
-def _text_of(conf, path, replacements):
+def text_of(conf, path, replacements):
     if path:
         with open(path, encoding="utf-8") as f:
             conf = f.read()
@@ -141,7 +141,7 @@ class Nginx(Process):
 
     def write(self, conf="", path=None, replacements=()):
         """PORT in the text stands for this server's port, DIR for its directory."""
-        text = _text_of(conf, path, replacements)
+        text = text_of(conf, path, replacements)
         text = text.replace("@PORT@", str(self.port)).replace("@DIR@", self.dir)
         with open(self.conf, "w", encoding="utf-8") as f:
             f.write(self._whole(text))
@@ -196,7 +196,7 @@ class Lighttpd(Process):
         super().__init__(f"lighttpd-{self.port}", directory)
         self.conf = os.path.join(self.dir, f"lighttpd-{self.port}.conf")
         self._environ = environ
-        text = _text_of(conf, path, replacements)
+        text = text_of(conf, path, replacements)
         text = text.replace("@PORT@", str(self.port)).replace("@DIR@", self.dir)
         if not re.search(r"^\s*server\.upload-dirs", text, re.M):
             text += f'\nserver.upload-dirs = ( "{self.dir}" )\n'
@@ -225,7 +225,7 @@ class Prometheus(Process):
         super().__init__(f"prometheus-{self.port}", directory)
         self.args = list(args)
         self.conf = os.path.join(self.dir, f"prometheus-{self.port}.yml")
-        text = _text_of(conf, path, replacements)
+        text = text_of(conf, path, replacements)
         with open(self.conf, "w", encoding="utf-8") as f:
             f.write(text.replace("@PORT@", str(self.port)).replace("@DIR@", self.dir))
 
