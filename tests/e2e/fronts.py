@@ -10,6 +10,7 @@ from testenv.process import _session_pids as session_pids
 
 PROGRAM = os.path.join(BIN, "dshard-fcgi")
 NGINX_EXAMPLE = os.path.join(TOP, "examples", "nginx.conf")
+NGINX_AUTH_EXAMPLE = os.path.join(TOP, "examples", "nginx-auth.conf")
 LIGHTTPD_EXAMPLE = os.path.join(TOP, "examples", "lighttpd.conf")
 APACHE_EXAMPLE = os.path.join(TOP, "examples", "apache.conf")
 APACHE_CGI_EXAMPLE = os.path.join(TOP, "examples", "apache-cgi.conf")
@@ -123,39 +124,8 @@ server {{
 }}""")
 
 
-def nginx_auth(env, fcgi):
-    """auth_request: the body streams through nginx to the owner."""
-    return env.nginx(conf=f"""
-upstream dshard {{ server {fcgi.nginx_address}; keepalive 8; }}
-server {{
-    listen 127.0.0.1:@PORT@;
-    client_max_body_size 0;
-    location / {{
-        auth_request /dshard-auth;
-        auth_request_set $dshard_server $upstream_http_x_dshard_server;
-        auth_request_set $dshard_scheme $upstream_http_x_dshard_scheme;
-        auth_request_set $dshard_uri $upstream_http_x_dshard_uri;
-        auth_request_set $dshard_status $upstream_http_x_dshard_status;
-        auth_request_set $dshard_reason $upstream_http_x_dshard_reason;
-        error_page 403 = @refused;
-        proxy_request_buffering off;
-        proxy_http_version 1.1;
-        proxy_pass $dshard_scheme://$dshard_server$dshard_uri;
-    }}
-    location = /dshard-auth {{
-        internal;
-        {NGINX_PARAMS}
-        fastcgi_param DSHARD_MODE auth;
-        fastcgi_param CONTENT_LENGTH "";
-        fastcgi_pass_request_body off;
-        fastcgi_keep_conn on;
-        fastcgi_pass dshard;
-    }}
-    location @refused {{
-        default_type text/plain;
-        if ($dshard_status = 503) {{ return 503 "$dshard_reason\\n"; }}
-        if ($dshard_status = 404) {{ return 404 "$dshard_reason\\n"; }}
-        if ($dshard_status = 405) {{ return 405 "$dshard_reason\\n"; }}
-        return 400 "$dshard_reason\\n";
-    }}
-}}""")
+def nginx_auth(env, fcgi, more=()):
+    """auth_request: the example, in which the body streams through nginx to the owner."""
+    return env.nginx(path=NGINX_AUTH_EXAMPLE, replacements=[
+        ("unix:/run/dshard/fcgi.sock;", f"{fcgi.nginx_address};"),
+        ("listen 9091;", "listen 127.0.0.1:@PORT@;"), *more])

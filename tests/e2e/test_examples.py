@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """examples/: prometheus.yml, alerts.yml, cron, python_push.py and systemd/ as they stand.  (dshard.yml
-has its test with the configuration, nginx.conf and lighttpd.conf with the handler.)"""
+has its test with the configuration, the web servers' with the handler.)"""
 
 import configparser
 import importlib.util
@@ -217,6 +217,95 @@ def test_cron_lines_are_silent_beside_a_watch(env):
         assert (done.returncode, done.stdout) == (0, ""), command
 
 
+# ---- nginx with kept connections -------------------------------------------------------
+
+
+def kept_connections(gateway):
+    """How many connections there are to it, by the kernel's table."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in list(f)[1:]]
+    there = f"0100007F:{gateway.port:04X}"
+    return sum(row[2] == there and row[3] == "01" for row in rows)
+
+
+@pytest.mark.skipif(bool(wrapper()), reason="the program calls dshard by its name")
+def test_nginx_keeps_connections_and_learns_of_servers_that_come(env):
+    gateways = env.pushgateways(3)
+    config = env.config(gateways)
+    state = env.state()
+    state.write([g.address for g in gateways[:2]])
+    upstreams = env.path("upstreams.conf")
+    with open(upstreams, "w", encoding="ascii") as f:
+        f.write(env.dshard("ring", "show", "-o", "nginx", config=config).ok().stdout)
+    proxy, _ = nginx_example(env, env.fcgi(state), [
+        ("#include /etc/nginx/dshard-upstreams.conf;", f"include {upstreams};"),
+        ("        proxy_pass $dshard_scheme://$dshard_server$dshard_uri;", ""),
+        ("#proxy_pass ", "proxy_pass "),
+        ("        proxy_next_upstream off;", ""), ("#proxy_next_upstream", "proxy_next_upstream")])
+    nginx = next(t for t in env.things if t.name.startswith("nginx"))
+    os.mkdir(env.path("bin"))
+    with open(env.path("bin/nginx"), "w", encoding="ascii") as f:
+        f.write(f'#!/bin/sh\nexec /usr/sbin/nginx -p {env.dir} -e stderr -c {nginx.conf} "$@"\n')
+    os.chmod(env.path("bin/nginx"), 0o755)
+
+    def update():
+        environ = {"PATH": f"{env.path('bin')}:{BIN}:{os.environ['PATH']}",
+                   "DSHARD_CONFIG": config.path}
+        done = subprocess.run([example("nginx-upstreams"), upstreams], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=30, check=False,
+                              env=clean_environ(**environ))
+        assert not [n for n in os.listdir(env.dir) if n.startswith("upstreams.conf.")]
+        return done.returncode, done.stdout
+
+    def push_to_all(targets):
+        assert {proxy.push("PUT", f"/metrics/job/{i}") for i in range(30)} == {200}
+        assert all(g.groups() for g in targets)
+
+    assert update() == (0, "") and "reconfiguring" not in nginx.log()
+    push_to_all(gateways[:2])
+    assert [kept_connections(g) for g in gateways] == [1, 1, 0]
+
+    state.write([g.address for g in gateways], generation=2)
+    wait_until(lambda: proxy.request("GET", "/-/ready").header("X-Dshard-Generation") == "2", 5)
+    push_to_all(gateways)  # the third one, whom nginx does not know, as well
+    assert kept_connections(gateways[2]) == 0
+    status, output = update()
+    assert status == 0, output
+    wait_until(lambda: "reconfiguring" in nginx.log(), 5, "nginx to be told")
+    wait_until(lambda: push_to_all(gateways) or kept_connections(gateways[2]) == 1, 10)
+
+    with open(upstreams, encoding="ascii") as f:
+        before = f.read()
+    with open(nginx.conf, "a", encoding="ascii") as f:
+        f.write("nonsense;\n")
+    state.write([g.address for g in gateways[1:]], generation=3)
+    status, output = update()
+    assert status == 1 and "it is left as it was" in output
+    with open(upstreams, encoding="ascii") as f:
+        assert f.read() == before
+    push_to_all(gateways[1:])
+
+
+def test_nginx_takes_every_kind_of_name(env):
+    """IPv6, and names of the length that DNS allows (which need not resolve to anything)."""
+    names = ["10.0.0.1:9091", "[2001:db8::1]:9091", "localhost:1", f"{'a' * 60}.{'b' * 60}:80"]
+    state = env.state()
+    state.write(names)
+    text = env.dshard("ring", "-o", "nginx", "--state", state.path).ok().stdout
+    text = text.replace(f"server {names[3]};", "server 192.0.2.1:80;")
+    assert text.count("\nupstream ") == 4
+    nginx = env.nginx(conf=text + """
+server {
+    listen 127.0.0.1:@PORT@;
+    location / { set $dshard_server $arg_server; return 200 $dshard_upstream; }
+}""")
+    for name in names:
+        answer = nginx.request("GET", f"/?server={name}")
+        assert re.fullmatch(r"dshard6?_[\w.-]+", answer.text), answer
+    assert nginx.request("GET", "/?server=x:1").text == "x:1"
+    assert "warn" not in nginx.log()
+
+
 # ---- systemd -------------------------------------------------------------------------
 
 
@@ -240,7 +329,8 @@ def test_systemd_accepts_the_units(env):
     os.mkdir(directory)
     for name in os.listdir(example("systemd")):
         with open(os.path.join(directory, name), "w", encoding="utf-8") as f:
-            f.write(text_of(f"systemd/{name}").replace("/usr/local/bin", BIN))
+            text = text_of(f"systemd/{name}").replace("/usr/local/bin/", f"{BIN}/")
+            f.write(text.replace("/usr/local/share/doc/dshard/examples", EXAMPLES))
     paths = sorted(os.path.join(directory, name) for name in os.listdir(directory))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", *paths], check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -310,9 +400,11 @@ def test_every_example_is_tested():
     files = {os.path.relpath(os.path.join(where, name), EXAMPLES)
              for where, _, names in os.walk(EXAMPLES) for name in names
              if not name.endswith(".pyc")}
-    assert files == {"alerts.yml", "cron", "dshard.yml", "lighttpd.conf", "nginx.conf", "prometheus.yml",
-                     "python_push.py", "systemd/dshard-fcgi.service",
-                     "systemd/dshard-fcgi.socket", "systemd/dshard-watch.service"}
+    assert files == {"alerts.yml", "apache-cgi.conf", "apache.conf", "cron", "dshard.yml",
+                     "lighttpd.conf", "nginx-auth.conf", "nginx-upstreams", "nginx.conf",
+                     "prometheus.yml", "python_push.py", "systemd/dshard-fcgi.service",
+                     "systemd/dshard-fcgi.socket", "systemd/dshard-nginx.path",
+                     "systemd/dshard-nginx.service", "systemd/dshard-watch.service"}
 
 
 def test_examples_name_only_paths_that_are_installed():

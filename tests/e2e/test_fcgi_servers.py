@@ -5,6 +5,7 @@ import base64
 import gzip
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -120,10 +121,11 @@ def test_refusals_are_the_same_everywhere(env, fleet, kind):
             ("PATCH", "/metrics/job/a", 405)]:
         answer = front.request(method, target, b"m 1\n")
         assert answer.status == status, (target, answer)
+        assert (answer.header("Allow") is not None) == (status == 405)
     assert all(not g.groups() for g in fleet.gateways)
 
 
-@pytest.mark.parametrize("kind", [k for k in KINDS if k != "nginx auth"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_reading_is_the_same_everywhere(env, fleet, kind):
     front = front_of(env, fleet, kind)
     target = SPELLINGS[0]
@@ -244,6 +246,33 @@ def test_the_proxy_tells_who_got_it(env, fleet):
     assert answer.header("X-Dshard-Server") == fleet.owner(KEY).address
 
 
+def test_with_auth_request_a_body_streams_to_the_owner(env):
+    with socket.create_server(("127.0.0.1", 0)) as owner:
+        owner.settimeout(10)
+        state = env.state()
+        state.write([f"127.0.0.1:{owner.getsockname()[1]}"])
+        client = env.http(fronts.nginx_auth(env, env.fcgi(state)))
+        client.send_head("PUT", "/metrics/job/a", [("Content-Length", "8")])
+        client.sock.sendall(b"m 1\n")  # one half; the other is not there yet
+        peer, _ = owner.accept()
+        with peer:
+            peer.settimeout(10)
+            received = b""
+            while not received.endswith(b"\r\n\r\nm 1\n"):
+                received += peer.recv(4096)
+            client.sock.sendall(b"n 2\n")
+            assert peer.recv(4096) == b"n 2\n"
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        assert client.read_response().status == 200
+
+
+def test_with_auth_request_a_refusal_does_not_wait_for_the_body(env, fleet):
+    client = env.http(front_of(env, fleet, "nginx auth"))
+    client.send_head("PUT", KILLERS[0], [("Content-Length", "30000000")])
+    answer = client.read_response()
+    assert answer.status == 400 and "base64" in answer.text
+
+
 @pytest.mark.parametrize("kind", ["nginx proxy", "nginx redirect", "nginx auth"])
 def test_servers_below_a_prefix(env, kind):
     fleet = Fleet(env, n=2, prefix="/gw")
@@ -263,13 +292,35 @@ def test_the_handler_below_a_prefix_of_the_front(env, fleet):
     assert front.request("GET", "/gw/-/ready").status == 200
 
 
-def test_protected_servers_behind_the_proxy(env):
+def test_protected_servers_behind_a_protected_proxy(env):
+    """Clients know nginx' password and nginx knows the servers': by the example's comments."""
     fleet = Fleet(env, n=2, users={"user": "password"})
-    proxy, _ = fronts.nginx_example(env, fleet.fcgi)
-    assert proxy.push("PUT", "/metrics/job/a") == 401
-    with_password, _ = fronts.nginx_example(
-        env, fleet.fcgi, [("#proxy_set_header Authorization", "proxy_set_header Authorization")])
-    assert with_password.push("PUT", "/metrics/job/a") == 200
+    client = {"Authorization": "Basic " + base64.b64encode(b"push:pushpw").decode()}
+    htpasswd = env.write("htpasswd", "push:{PLAIN}pushpw\n")
+    protect = [('#auth_basic "push";', 'auth_basic "push";'),
+               ("#auth_basic_user_file /etc/nginx/dshard.htpasswd;",
+                f"auth_basic_user_file {htpasswd};")]
+    admit = [("#proxy_set_header Authorization", "proxy_set_header Authorization")]
+    proxy, redirect = fronts.nginx_example(env, fleet.fcgi, protect + admit)
+    streaming = fronts.nginx_auth(env, fleet.fcgi, protect + admit)
+    open_proxy, _ = fronts.nginx_example(env, fleet.fcgi)
+    assert open_proxy.push("PUT", "/metrics/job/a") == 401  # by the server
+    for front in (proxy, streaming):
+        for method, status in (("PUT", 200), ("POST", 200), ("DELETE", 202)):
+            body = None if method == "DELETE" else b"m 1\n"
+            for wrong in ({}, fleet.gateways[0].auth):
+                answer = front.request(method, "/metrics/job/a", body, wrong)
+                assert answer.status == 401 and answer.header("X-Dshard-Server") is None
+            assert front.request(method, "/metrics/job/a", body, client).status == status
+            assert fleet.where({"job": "a"}) == \
+                ([] if method == "DELETE" else [fleet.owner(b"/metrics/job/a")])
+        answer = front.request("PUT", KILLERS[0], b"m 1\n", client)
+        assert answer.status == 400 and "base64" in answer.text
+        assert front.request("GET", "/sd").status == 401
+        assert front.request("GET", "/sd", headers=client).status == 200
+    # A redirect leads past nginx, to a server that has another password.
+    assert redirect.request("PUT", "/metrics/job/a", b"m 1\n").status == 401
+    assert redirect.push("PUT", "/metrics/job/a", b"m 1\n", "-u", "push:pushpw") == 401
 
 
 def test_the_fleet_is_not_shown_to_everybody(env, fleet):
@@ -291,10 +342,10 @@ def test_without_a_ring_it_is_503_everywhere(env, fleet, kind):
     front = front_of(env, fleet, kind)
     fleet.state.write([{"address": a, "member": False} for a in fleet.addresses], generation=6)
     wait_until(lambda: front.request("PUT", "/metrics/job/a", b"m 1\n").status == 503, 5)
-    if kind != "nginx auth":
-        answer = front.request("PUT", "/metrics/job/a", b"m 1\n")
-        assert int(answer.header("Retry-After")) > 0 and b"no member" in answer.body
-        assert len(front.request("GET", "/sd").json()) == len(fleet.gateways)
+    answer = front.request("PUT", "/metrics/job/a", b"m 1\n")
+    assert b"no member" in answer.body
+    assert int(answer.header("Retry-After")) > 0
+    assert len(front.request("GET", "/sd").json()) == len(fleet.gateways)
 
 
 # -- many at once ----------------------------------------------------------------------
