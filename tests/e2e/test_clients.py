@@ -16,20 +16,24 @@ from testenv.wait import LONG
 
 # Larger than what nginx keeps in memory; and what a Pushgateway takes a second for.
 MIDDLE, LARGE = 2 << 20, 30 << 20
-FRONTS = ["proxy", "redirect", "lighttpd"]
+FRONTS = ["proxy", "redirect", "lighttpd"] + (["auth"] if LONG else [])
+PROXIES = ("proxy", "auth")
 
 
 class Fleet:
-    """Three Pushgateways behind nginx, in both modes, and behind lighttpd."""
+    """Three Pushgateways behind nginx, in all three modes, and behind lighttpd."""
 
     def __init__(self, env):
         self.gateways = env.pushgateways(3)
         self.addresses = [g.address for g in self.gateways]
         state = env.state()
         state.write(self.addresses)
-        proxy, redirect = fronts.nginx_example(env, env.fcgi(state))
+        handler = env.fcgi(state)
+        proxy, redirect = fronts.nginx_example(env, handler)
         self.fronts = {"proxy": proxy, "redirect": redirect,
                        "lighttpd": fronts.lighttpd_example(env, state)}
+        if "auth" in FRONTS:
+            self.fronts["auth"] = fronts.nginx_auth(env, handler)
 
     def owner(self, path):
         address = owner_of([(a, 1) for a in self.addresses], path.encode())
@@ -107,7 +111,7 @@ def test_what_becomes_of_pushes(fleet, client, front):
         for gateway in fleet.gateways:
             gateway.push(path_of(client, push), "old 1\n")
     answers = client.run(fleet.fronts[front].address, pushes)
-    outcomes = {push: clients.ARRIVES if front == "proxy" else client.outcome(push.method)
+    outcomes = {push: clients.ARRIVES if front in PROXIES else client.outcome(push.method)
                 for push in pushes}
     for (push, outcome), answer in zip(outcomes.items(), answers):
         check_answer(client, push, outcome, *answer)
