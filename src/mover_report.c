@@ -291,12 +291,34 @@ const struct ds_mover_place *ds_mover_newest(const struct ds_mover_report *repor
     return newest;
 }
 
+static int by_pointer(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t) * (const struct ds_group *const *)a;
+    uintptr_t y = (uintptr_t) * (const struct ds_group *const *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static bool does_tie(const struct ds_plan *plan, const struct ds_mover_place *place)
+{
+    return place->beaten && plan->n_ties &&
+           bsearch(&place->group, plan->ties, plan->n_ties, sizeof *plan->ties,
+                   by_pointer);
+}
+
+static void sort_ties(struct ds_plan *plan)
+{
+    if (plan->n_ties)
+        qsort(plan->ties, plan->n_ties, sizeof *plan->ties, by_pointer);
+}
+
 void ds_mover_report_count(struct ds_mover_report *report)
 {
     size_t n;
     DS_AUTO(ptr) void *list = ds_mover_places(report, &n);
     const struct ds_mover_place *places = list;
 
+    sort_ties(&report->plan);
     for (size_t i = 0; i < n;) {
         size_t end = ds_mover_group_end(places, n, i);
         bool misplaced = false;
@@ -307,6 +329,7 @@ void ds_mover_report_count(struct ds_mover_report *report)
             row->n_groups++;
             row->n_misplaced += places[k].misplaced;
             row->n_copies += places[k].beaten;
+            row->n_ties += does_tie(&report->plan, &places[k]);
             misplaced = misplaced || places[k].misplaced;
         }
         report->n_groups++;

@@ -94,7 +94,7 @@ static int take_server(struct ds_pass_server *server, json_t *item, struct ds_er
 {
     const char *address, *why = NULL;
     json_error_t trouble;
-    int64_t n_copies;
+    int64_t n_copies, n_ties;
     int reached;
 
     if (json_unpack_ex(item, &trouble, 0, "{ss,sb,s?s}", "address", &address, "reached",
@@ -103,11 +103,13 @@ static int take_server(struct ds_pass_server *server, json_t *item, struct ds_er
     if (strlen(address) >= sizeof server->address)
         return ds_fail(err, DS_E_FORMAT, "\"address\" is longer than %zu bytes",
                        sizeof server->address - 1);
-    if (take_number(item, "copies", &n_copies, err) < 0)
+    if (take_number(item, "copies", &n_copies, err) < 0 ||
+        take_number(item, "ties", &n_ties, err) < 0)
         return -1;
     memcpy(server->address, address, strlen(address) + 1);
     server->reached = reached;
     server->n_copies = (size_t)n_copies;
+    server->n_ties = (size_t)n_ties;
     server->why = why && *why ? ds_xstrdup(why) : NULL;
     return 0;
 }

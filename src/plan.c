@@ -66,26 +66,12 @@ static void add_move(struct ds_planner *p, struct ds_plan_copy *copy,
     plan->moves[plan->n_moves++] = move;
 }
 
-/* From when on a copy that lies where nobody pushes to counts as silent.  A time that
-   cannot be trusted does not put it off for ever: nobody has pushed there since the ring
-   settled. */
-static int64_t silent_ms(const struct ds_planner *p, size_t server, int64_t us)
-{
-    struct ds_plan_time time = ds_plan_time_of(p, server, us);
-    int64_t due_ms = ds_plan_later(ds_plan_most_ms(&time), p->config->patience_ms);
-    int64_t since_ring_ms =
-        ds_plan_later(ds_plan_grace_ends_ms(p), p->config->patience_ms);
-
-    if (time.future && since_ring_ms < ds_plan_trusted_ms(&time))
-        return ds_plan_min(due_ms, since_ring_ms);
-    return due_ms;
-}
-
 /* Nothing is lost with it, but who pushes in vain would miss it. */
 static void plan_phantom(struct ds_planner *p, struct ds_plan_copy *copy)
 {
-    int64_t due_ms = ds_plan_max(ds_plan_grace_ends_ms(p),
-                                 silent_ms(p, copy->server, copy->group->failed_us));
+    int64_t due_ms =
+        ds_plan_max(ds_plan_grace_ends_ms(p),
+                    ds_plan_silent_ms(p, copy->server, copy->group->failed_us));
 
     if (is_due(p, due_ms))
         add_move(p, copy, NULL, copy->server);
@@ -102,8 +88,9 @@ static bool is_left(const struct ds_planner *p, const struct ds_plan_copy *copy)
 /* The only copy, and not at the owner, which lacks it. */
 static void plan_lone(struct ds_planner *p, struct ds_plan_copy *copy)
 {
-    int64_t due_ms = ds_plan_max(ds_plan_grace_ends_ms(p),
-                                 silent_ms(p, copy->server, copy->group->pushed_us));
+    int64_t due_ms =
+        ds_plan_max(ds_plan_grace_ends_ms(p),
+                    ds_plan_silent_ms(p, copy->server, copy->group->pushed_us));
 
     if (p->servers[copy->server].settles)
         p->waits = true; /* until it is a member, and may well be the owner */
@@ -117,7 +104,7 @@ static void plan_lone(struct ds_planner *p, struct ds_plan_copy *copy)
 
 /* `sure_ms`: from when on `kept` is known to be the one that stays; -1: not asked yet. */
 static int64_t loser_due_ms(const struct ds_planner *p, const struct ds_plan_copy *kept,
-                            const struct ds_plan_copy *copy, int64_t sure_ms)
+                            struct ds_plan_copy *copy, int64_t sure_ms)
 {
     int64_t grace_ends_ms = ds_plan_grace_ends_ms(p);
     bool is_phantom = ds_plan_is_phantom(copy->group);
@@ -130,10 +117,13 @@ static int64_t loser_due_ms(const struct ds_planner *p, const struct ds_plan_cop
     if ((!order || sure_ms > 0) && !copy->ties)
         return grace_ends_ms;
     if (!order)
-        return ds_plan_max(grace_ends_ms, ds_plan_tie_ends_ms(p, kept, copy));
+        sure_ms = ds_plan_tie_ends_ms(p, kept, copy);
+    copy->open = sure_ms > p->config->now_ms;
+    if (!order)
+        return ds_plan_max(grace_ends_ms, sure_ms);
     if (is_phantom && copy->server == p->owner)
         return ds_plan_max(grace_ends_ms,
-                           silent_ms(p, copy->server, copy->group->failed_us));
+                           ds_plan_silent_ms(p, copy->server, copy->group->failed_us));
     if (order > 0 && kept->server == p->owner && !copy->n_families)
         grace_ends_ms =
             ds_plan_later(p->config->ring_changed_ms, p->config->grace_ms / 4);
@@ -170,18 +160,27 @@ static bool are_stray_phantoms(const struct ds_planner *p)
 static void plan_losers(struct ds_planner *p, const struct ds_plan_copy *kept,
                         int64_t sure_ms)
 {
+    bool any_ties = false;
+
     ds_plan_give_families(p, kept);
     for (size_t i = 0; i < p->n_copies; i++) {
         struct ds_plan_copy *copy = &p->copies[i];
+        int64_t due_ms;
 
         if (copy == kept)
             continue;
+        due_ms =
+            ds_plan_max(loser_due_ms(p, kept, copy, sure_ms), give_due_ms(p, kept, copy));
+        if (copy->open)
+            ds_plan_add_tie(p, copy);
+        any_ties |= copy->open;
         if (copy->relies)
             p->waits = true;
-        else if (is_due(p, ds_plan_max(loser_due_ms(p, kept, copy, sure_ms),
-                                       give_due_ms(p, kept, copy))))
+        else if (is_due(p, due_ms))
             add_move(p, copy, kept->group, kept->server);
     }
+    if (any_ties)
+        ds_plan_add_tie(p, kept);
 }
 
 static void plan_several(struct ds_planner *p)
@@ -387,6 +386,7 @@ void ds_plan_release(struct ds_plan *plan)
     for (size_t i = 0; i < plan->n_moves; i++)
         free(plan->moves[i].families);
     free(plan->moves);
+    free(plan->ties);
     *plan = (struct ds_plan){0};
 }
 

@@ -26,6 +26,7 @@ struct ds_plan_copy {
     bool relies; /* a newer one of its families is to be given by another copy: it stays
                until that is done */
     bool ties;   /* one of its families may be as new as that which would stay */
+    bool open;   /* and which copy is to stay is not sure before the end of the tie */
 };
 
 struct ds_planner {
@@ -37,7 +38,7 @@ struct ds_planner {
     size_t n_copies;
     bool waits; /* one of them does */
     struct ds_plan *plan;
-    size_t cap_moves;
+    size_t cap_moves, cap_ties;
 };
 
 /* Sums of times, up to "never". */
@@ -76,6 +77,10 @@ struct ds_plan_time ds_plan_time_of(const struct ds_planner *p, size_t server,
 int64_t ds_plan_most_ms(const struct ds_plan_time *time);
 /* When a time that is in the future now will not be any more. */
 int64_t ds_plan_trusted_ms(const struct ds_plan_time *time);
+/* From when on a copy that lies where nobody pushes to counts as silent.  A time that
+   cannot be trusted does not put it off for ever: nobody has pushed there since the ring
+   settled. */
+int64_t ds_plan_silent_ms(const struct ds_planner *p, size_t server, int64_t us);
 /* > 0: a is newer; < 0: b is; 0: a tie. */
 int ds_plan_compare(const struct ds_plan_time *a, const struct ds_plan_time *b);
 /* When the tie of these two is over; when it is not yet, then the first time at which
@@ -85,6 +90,8 @@ int64_t ds_plan_tie_ends_ms(const struct ds_planner *p, const struct ds_plan_cop
 /* The copy that is to stay, by times alone; *sure_ms as of ds_plan_tie_ends_ms(), 0 when
    there is no tie.  Of phantoms alone: any. */
 struct ds_plan_copy *ds_plan_newest(const struct ds_planner *p, int64_t *sure_ms);
+/* Into plan->ties. */
+void ds_plan_add_tie(struct ds_planner *p, const struct ds_plan_copy *copy);
 /* Fills `families` and `relies` of all copies: who gives what to the one that is kept. */
 void ds_plan_give_families(struct ds_planner *p, const struct ds_plan_copy *kept);
 

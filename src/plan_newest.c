@@ -75,6 +75,29 @@ int ds_plan_compare(const struct ds_plan_time *a, const struct ds_plan_time *b)
     return b->least_us > a->most_us + DS_PLAN_TIE_MS * US ? -1 : 0;
 }
 
+int64_t ds_plan_silent_ms(const struct ds_planner *p, size_t server, int64_t us)
+{
+    struct ds_plan_time time = ds_plan_time_of(p, server, us);
+    int64_t due_ms = ds_plan_later(ds_plan_most_ms(&time), p->config->patience_ms);
+    int64_t since_ring_ms =
+        ds_plan_later(ds_plan_grace_ends_ms(p), p->config->patience_ms);
+
+    if (time.future && since_ring_ms < ds_plan_trusted_ms(&time))
+        return ds_plan_min(due_ms, since_ring_ms);
+    return due_ms;
+}
+
+void ds_plan_add_tie(struct ds_planner *p, const struct ds_plan_copy *copy)
+{
+    struct ds_plan *plan = p->plan;
+
+    if (plan->n_ties == p->cap_ties) {
+        p->cap_ties = p->cap_ties ? 2 * p->cap_ties : 64;
+        plan->ties = ds_xreallocarray(plan->ties, p->cap_ties, sizeof(struct ds_group *));
+    }
+    plan->ties[plan->n_ties++] = copy->group;
+}
+
 /* A tie of any number of copies. */
 struct tie {
     int64_t most_ms;    /* the latest push that has a time */
@@ -275,7 +298,7 @@ void ds_plan_give_families(struct ds_planner *p, const struct ds_plan_copy *kept
 
     for (size_t i = 0; i < p->n_copies; i++) {
         p->copies[i].next_family = p->copies[i].n_families = 0;
-        p->copies[i].relies = p->copies[i].ties = false;
+        p->copies[i].relies = p->copies[i].ties = p->copies[i].open = false;
         p->copies[i].given_ms = INT64_MIN / 2;
     }
     while ((name = first_family(p))) {

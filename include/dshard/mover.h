@@ -75,6 +75,7 @@ struct ds_mover_server {
     size_t n_groups;      /* these three are as the pass leaves them */
     size_t n_misplaced;   /* of them, that belong elsewhere */
     size_t n_copies;      /* of them, that a copy elsewhere beats */
+    size_t n_ties;        /* of those copies, that may be as new as what beats them */
 };
 
 /* One copy of a group. */

@@ -19,6 +19,7 @@ struct ds_pass_server {
     bool reached;
     char *why;       /* not reached; owned */
     size_t n_copies; /* left on it, though a copy elsewhere beats them */
+    size_t n_ties;   /* of them, that may be as new as what beats them */
 };
 
 struct ds_pass {

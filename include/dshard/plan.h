@@ -116,6 +116,9 @@ struct ds_plan {
     size_t n_left;      /* misplaced ones older than leave_older_than_ms */
     size_t n_ownerless; /* whose owner was not reached */
     size_t n_stuck;     /* misplaced or doubled, and no URL can name them: never moved */
+    const struct ds_group **ties; /* copies of which none is known to be old: they wait
+                                     for the end of a tie; the array is owned */
+    size_t n_ties;
     int64_t due_ms;     /* when the first of those that wait has to be looked at again
                            because of the time alone, our clock, > now_ms; INT64_MAX:
                            none */

@@ -152,11 +152,12 @@ json_t *ds_cmd_groups_servers_json(const struct ds_mover_report *report)
 
         json_array_append_new(
             servers,
-            json_pack("{ss,ss,sb,sb,ss,sI,sI,sI}", "address", row->address, "intent",
+            json_pack("{ss,ss,sb,sb,ss,sI,sI,sI,sI}", "address", row->address, "intent",
                       ds_intent_name(row->intent), "member", (int)row->member, "reached",
                       (int)row->reached, "why", row->why, "groups",
                       (json_int_t)row->n_groups, "misplaced",
-                      (json_int_t)row->n_misplaced, "copies", (json_int_t)row->n_copies));
+                      (json_int_t)row->n_misplaced, "copies", (json_int_t)row->n_copies,
+                      "ties", (json_int_t)row->n_ties));
     }
     return servers;
 }

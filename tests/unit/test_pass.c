@@ -16,9 +16,10 @@ static const char GOOD[] =
     "\"servers\":["
     "{\"address\":\"h:1\",\"intent\":\"in\",\"member\":true,\"reached\":true,\"why\":"
     "\"\","
-    "\"groups\":8,\"misplaced\":3,\"copies\":4},"
+    "\"groups\":8,\"misplaced\":3,\"copies\":4,\"ties\":3},"
     "{\"address\":\"h:2\",\"intent\":\"in\",\"member\":false,\"reached\":false,"
-    "\"why\":\"GET ...: refused\",\"groups\":0,\"misplaced\":0,\"copies\":0}]}\n";
+    "\"why\":\"GET ...: refused\",\"groups\":0,\"misplaced\":0,\"copies\":0,"
+    "\"ties\":0}]}\n";
 
 static void what_a_pass_tells_is_read(void **state)
 {
@@ -48,6 +49,7 @@ static void what_a_pass_tells_is_read(void **state)
     assert_int_equal(pass.n_servers, 2);
     assert_true(ds_pass_find(&pass, "h:1")->reached);
     assert_int_equal(ds_pass_find(&pass, "h:1")->n_copies, 4);
+    assert_int_equal(ds_pass_find(&pass, "h:1")->n_ties, 3);
     assert_null(ds_pass_find(&pass, "h:1")->why);
     assert_false(ds_pass_find(&pass, "h:2")->reached);
     assert_string_equal(ds_pass_find(&pass, "h:2")->why, "GET ...: refused");
@@ -99,7 +101,8 @@ static void what_is_no_result_is_refused(void **state)
         {"\"why\":\"400: no\"", "\"why\":null", "string"},
         {"\"from\":\"h:1\",", "", "from"},
         {"\"reached\":true,", "", "reached"},
-        {"\"copies\":4}", "\"copies\":-4}", "\"copies\" wants"},
+        {"\"copies\":4,\"t", "\"copies\":-4,\"t", "\"copies\" wants"},
+        {"\"ties\":3", "\"ties\":\"3\"", "\"ties\" wants"},
         {"\"address\":\"h:2\",", "\"address\":2,", "string"},
         {"\"servers\":[", "\"servers\":[7,", "object"},
         {"\"refused\":[", "\"refused\":[[],", "object"},

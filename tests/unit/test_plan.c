@@ -14,7 +14,7 @@ struct row {
     double due;     /* from now; 0: no time at which it is due */
     double changed; /* from now, the ring; 0: ten minutes ago */
     bool dedupe, never_changed, no_ring;
-    size_t n_left, n_ownerless, n_stuck;
+    size_t n_left, n_ownerless, n_stuck, n_ties;
     bool settles[FLEET], yields[FLEET], unreached[FLEET];
     struct {
         double least, most;
@@ -82,6 +82,8 @@ static void check_row(const struct row *row)
         plan.n_stuck != row->n_stuck)
         fail_msg("%s: %zu left, %zu ownerless, %zu stuck", row->says, plan.n_left,
                  plan.n_ownerless, plan.n_stuck);
+    if (plan.n_ties != row->n_ties)
+        fail_msg("%s: %zu tie instead of %zu", row->says, plan.n_ties, row->n_ties);
     if (row->due != 0 && !row->moves)
         check_due(&fleet, row);
     fleet_end(&fleet);
@@ -231,7 +233,8 @@ static void what_was_pushed_to_the_owner_since_the_ring_changed_is_newest(void *
          .skew[A] = {-10, -10}},
         {"the owner's clock may be ahead: not", "A x@-590; B x@-6", .owner = A,
          .moves = "B>A x", .skew[A] = {-10, 10}},
-        {"not in the future", "A x@3600; B x@-10", .owner = A, .waits = true, .due = 290},
+        {"not in the future", "A x@3600; B x@-10", .owner = A, .waits = true, .due = 290,
+         .n_ties = 2},
         {"when no change is known, times decide", "A x@-590; B x@-6", .owner = A,
          .moves = "B>A x", .never_changed = true},
         {"in dedupe mode", "A x@-590; B x@-6", .owner = A, .moves = "B>A",
@@ -305,15 +308,16 @@ static void a_tie_waits_and_then_the_owner_or_the_higher_name_keeps_it(void **st
     static const struct row rows[] = {
         {"at home", "A x@-700; B x@-701", .owner = A, .moves = "B>A"},
         {"at home, of late", "A x@-100; B x@-101", .owner = A, .waits = true, .due = 200,
-         .changed = -99},
+         .changed = -99, .n_ties = 2},
         {"at home, the other one is a little later", "A x@-101; B x@-100", .owner = A,
-         .waits = true, .due = 200, .changed = -99},
+         .waits = true, .due = 200, .changed = -99, .n_ties = 2},
         {"just over", "A x@-302; B x@-300", .owner = A, .moves = "B>A", .changed = -290},
         {"two seconds are a tie", "A x@-102; B x@-100", .owner = A, .waits = true,
-         .due = 200, .changed = -99},
+         .due = 200, .changed = -99, .n_ties = 2},
         {"more are none", "A x@-102.001; B x@-100", .owner = A, .moves = "B>A x",
          .changed = -99},
-        {"elsewhere", "B x@-100; C x@-101", .owner = A, .waits = true, .due = 200},
+        {"elsewhere", "B x@-100; C x@-101", .owner = A, .waits = true, .due = 200,
+         .n_ties = 2},
         {"elsewhere, over: the lower name goes", "B x@-301; C x@-302", .owner = A,
          .moves = "B>C", .waits = true},
         {"dedupe: over, at home", "A x@-701; B x@-700", .owner = A, .moves = "B>A",
@@ -323,11 +327,11 @@ static void a_tie_waits_and_then_the_owner_or_the_higher_name_keeps_it(void **st
         {"without a ring", "A x@-701; B x@-700", .owner = A, .moves = "A>B",
          .no_ring = true},
         {"the third one is in no doubt", "B x@-100; C x@-101; D x@-200", .owner = A,
-         .moves = "D>C", .waits = true, .due = 200},
+         .moves = "D>C", .waits = true, .due = 200, .n_ties = 2},
         {"not when the owner has one", "A x@-101; B x@-100; D x@-200", .owner = A,
-         .moves = "D>A", .waits = true, .due = 200, .changed = -99},
+         .moves = "D>A", .waits = true, .due = 200, .changed = -99, .n_ties = 2},
         {"a wide view of one clock", "A x@-110; B x@-100", .owner = A, .waits = true,
-         .due = 210, .changed = -99, .skew[B] = {-10, 10}},
+         .due = 210, .changed = -99, .skew[B] = {-10, 10}, .n_ties = 2},
         {"the next push ends it", "A x@-10; B x@-100", .owner = A, .moves = "B>A",
          .changed = -99},
         {"the families that the owner lacks come along", "A x@-700; B x@-701 y@-701",
@@ -337,17 +341,17 @@ static void a_tie_waits_and_then_the_owner_or_the_higher_name_keeps_it(void **st
         {"nor does one that is older on one side", "A x@-100 z@-200; B y@-101 z@-300",
          .owner = A, .moves = "B>A y", .changed = -99},
         {"one of two does", "A x@-100 z@-100; B y@-101 z@-101", .owner = A, .waits = true,
-         .due = 200, .changed = -99},
+         .due = 200, .changed = -99, .n_ties = 2},
         {"disjoint, elsewhere", "B x@-100; C y@-101", .owner = A, .moves = "B>C x",
          .waits = true},
         {"disjoint, dedupe", "B x@-100; C y@-101", .owner = A, .moves = "B>C x",
          .dedupe = true},
         {"two of the three are in doubt", "A x@-100; B y@-101; C y@-101", .owner = A,
-         .waits = true, .due = 200, .changed = -99},
+         .waits = true, .due = 200, .changed = -99, .n_ties = 3},
         {"the other clock was set back", "A x@-100; B x@3600", .owner = A, .waits = true,
-         .due = 206, .changed = -99},
+         .due = 206, .changed = -99, .n_ties = 2},
         {"both were set back: since the ring settled", "B x@3600; C x@7200", .owner = A,
-         .waits = true, .due = 206, .changed = -99},
+         .waits = true, .due = 206, .changed = -99, .n_ties = 2},
         {"both were set back, over", "B x@3600; C x@7200", .owner = A, .moves = "B>C",
          .waits = true},
     };
