@@ -52,7 +52,7 @@ static int64_t wait_ms(const struct ds_pacer *pacer, const struct ds_pacer_resul
                  (result->end == DS_PASS_DONE && !result->in_place);
 
     if (result->end == DS_PASS_BUSY)
-        return busy_ms(pacer->n_busy);
+        return result->holds_up ? DS_PACER_BUSY_MS : busy_ms(pacer->n_busy);
     if (result->end == DS_PASS_FAILED)
         return DS_PACER_FAILED_MS;
     if (result->end == DS_PASS_REFUSED)
@@ -61,7 +61,17 @@ static int64_t wait_ms(const struct ds_pacer *pacer, const struct ds_pacer_resul
         return pause_ms;
     if (waits && result->due_in_ms < DS_PACER_WAITS_MS)
         return longer(pause_ms, result->due_in_ms);
-    return longer(pause_ms, waits ? DS_PACER_WAITS_MS : DS_PACER_IDLE_MS);
+    if (waits)
+        return longer(pause_ms, DS_PACER_WAITS_MS);
+    return longer(pause_ms,
+                  result->end == DS_PASS_REFUSED ? DS_PACER_STUCK_MS : DS_PACER_IDLE_MS);
+}
+
+/* Nothing is out of place but what is refused, which another pass does not change. */
+static bool is_at_rest(const struct ds_pacer_result *result)
+{
+    return result->in_place ||
+           (result->end == DS_PASS_REFUSED && !result->waits && !result->did_something);
 }
 
 void ds_pacer_end(struct ds_pacer *pacer, const struct ds_pacer_result *result,
@@ -73,7 +83,7 @@ void ds_pacer_end(struct ds_pacer *pacer, const struct ds_pacer_result *result,
     pacer->n_busy = result->end == DS_PASS_BUSY ? pacer->n_busy + 1 : 0;
     if (result->did_something)
         pacer->busy_until_ms = now_ms + DS_PACER_LIVELY_MS;
-    if (result->in_place && now_ms >= pacer->settled_ms)
+    if (is_at_rest(result) && now_ms >= pacer->settled_ms)
         pacer->lively_until_ms = now_ms;
     /* One that saw nothing is repeated soon, and will see what happened meanwhile. */
     pacer->due_ms =

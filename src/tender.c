@@ -13,7 +13,7 @@
 enum {
     STOP_MS = 5000,
     PASS_MAX_MS = 10 * 60 * 1000, /* a pass has a budget; one that hangs is ended */
-    ARGS_MAX = 12,
+    ARGS_MAX = 14,
     STATUS_FAILED = 1,
     STATUS_NO = 3,
     STATUS_TEMP = 75,
@@ -24,6 +24,7 @@ struct cleaning {
     char address[DS_ADDRESS_MAX];
     int64_t since_ms; /* as its health has it: another one after another return */
     bool in_pass;     /* the pass that runs began after that */
+    bool said;        /* that it waits for who has the fleet's lock */
 };
 
 struct ds_tender {
@@ -37,6 +38,7 @@ struct ds_tender {
     uint64_t generation;        /* of the ring as it was seen last */
     int64_t began_ms, until_ms; /* of the pass that runs, monotonic */
     bool unwanted;              /* the pass that runs was told to end */
+    bool looks;                 /* it only looks, as somebody else tends the groups */
     struct cleaning *cleanings; /* owned */
     size_t n_cleanings;
 };
@@ -182,10 +184,11 @@ static void note_restarts(struct ds_tender *tender, int64_t now_ms)
 
 /* ---- a pass ---- */
 
-static void begin_pass(struct ds_tender *tender, int64_t now_ms)
+/* looks: it needs no lock then, and changes nothing. */
+static int start_child(struct ds_tender *tender, bool looks, int64_t now_ms,
+                       struct ds_error *err)
 {
     const char *args[ARGS_MAX] = {"dshard"};
-    struct ds_error err = DS_ERROR_INIT;
     size_t n = 1;
 
     if (tender->config_path) {
@@ -198,14 +201,24 @@ static void begin_pass(struct ds_tender *tender, int64_t now_ms)
     args[n++] = "--output";
     args[n++] = "json";
     args[n++] = "--quiet";
-    ds_pacer_begin(&tender->pacer);
+    if (looks)
+        args[n++] = "--dry-run";
+    tender->looks = looks;
     tender->began_ms = now_ms;
     tender->until_ms = now_ms + PASS_MAX_MS;
     tender->unwanted = false;
     for (size_t i = 0; i < tender->n_cleanings; i++)
         tender->cleanings[i].in_pass = true;
     /* The program that we are, also after another version of it has been installed. */
-    if (ds_child_start(&tender->child, "/proc/self/exe", args, &err) == 0)
+    return ds_child_start(&tender->child, "/proc/self/exe", args, err);
+}
+
+static void begin_pass(struct ds_tender *tender, int64_t now_ms)
+{
+    struct ds_error err = DS_ERROR_INIT;
+
+    ds_pacer_begin(&tender->pacer);
+    if (start_child(tender, false, now_ms, &err) == 0)
         return;
     ds_tender_log_failure(&tender->log, DS_PASS_FAILED, err.text);
     ds_pacer_end(&tender->pacer,
@@ -213,6 +226,7 @@ static void begin_pass(struct ds_tender *tender, int64_t now_ms)
                  now_ms);
 }
 
+/* What ties is no stale copy for certain, and may tie for minutes. */
 static void take_cleaned(struct ds_tender *tender, const struct ds_pass *pass)
 {
     const struct ds_state *state = &tender->follower->keeper.state;
@@ -222,8 +236,9 @@ static void take_cleaned(struct ds_tender *tender, const struct ds_pass *pass)
         const struct ds_pass_server *server = ds_pass_find(pass, cleaning->address);
         struct ds_standing *standing = ds_state_find(state, cleaning->address);
 
-        if (cleaning->in_pass && server && server->reached && !server->n_copies &&
-            standing && standing->health.since_ms == cleaning->since_ms)
+        if (cleaning->in_pass && server && server->reached &&
+            server->n_copies <= server->n_ties && standing &&
+            standing->health.since_ms == cleaning->since_ms)
             standing->health.unclean = false;
     }
 }
@@ -270,6 +285,42 @@ static void take_pass(struct ds_tender *tender, const struct ds_pass *pass,
                          is_refusal && !pass->n_refusals ? &tender->child : NULL);
 }
 
+/* Somebody else has the lock, and may tend the groups as well as we do: who is held is
+   let in when there is nothing to be cleaned any more.  False: no need to look. */
+static bool begin_look(struct ds_tender *tender, int64_t now_ms)
+{
+    struct ds_error err = DS_ERROR_INIT;
+
+    for (size_t i = 0; i < tender->n_cleanings; i++) {
+        struct cleaning *cleaning = &tender->cleanings[i];
+
+        if (!cleaning->said)
+            ds_tender_log_held_up(cleaning->address, &tender->child);
+        cleaning->said = true;
+    }
+    if (!tender->n_cleanings)
+        return false;
+    if (start_child(tender, true, now_ms, &err) == 0)
+        return true;
+    ds_tender_log_failure(&tender->log, DS_PASS_FAILED, err.text);
+    return false;
+}
+
+/* The pass before it was not possible, and has been spoken of. */
+static void finish_look(struct ds_tender *tender, int64_t now_ms)
+{
+    DS_AUTO(pass) struct ds_pass pass = {0};
+    struct ds_error ignored = DS_ERROR_INIT; /* then it has seen nothing */
+
+    if (read_result(&tender->child, &pass, &ignored) == 0)
+        take_cleaned(tender, &pass);
+    ds_pacer_end(&tender->pacer,
+                 &(struct ds_pacer_result){.end = DS_PASS_BUSY,
+                                           .holds_up = tender->n_cleanings > 0,
+                                           .due_in_ms = INT64_MAX},
+                 now_ms);
+}
+
 static void finish_pass(struct ds_tender *tender, int64_t now_ms)
 {
     DS_AUTO(pass) struct ds_pass pass = {0};
@@ -278,11 +329,17 @@ static void finish_pass(struct ds_tender *tender, int64_t now_ms)
 
     if (tender->unwanted)
         return;
+    if (tender->looks) {
+        finish_look(tender, now_ms);
+        return;
+    }
     result.end = judge(&tender->child, read_result(&tender->child, &pass, &err) == 0);
     if (result.end <= DS_PASS_REFUSED)
         take_pass(tender, &pass, &result, now_ms);
     else
         ds_tender_log_end(&tender->log, result.end, &tender->child, &err);
+    if (result.end == DS_PASS_BUSY && begin_look(tender, now_ms))
+        return;
     for (size_t i = 0; i < tender->n_cleanings; i++)
         tender->cleanings[i].in_pass = false;
     ds_pacer_end(&tender->pacer, &result, now_ms);

@@ -9,17 +9,18 @@
 #include "dshard/state.h"
 
 struct ds_tender_log {
-    char **refused; /* what the last pass had refused, as it was said; owned */
+    char **refused; /* what is refused, as far as it was said; owned */
     size_t n_refused;
     char *failure;   /* why passes fail, as it was said last; NULL: they do not; owned */
     char *unreached; /* who did not tell its groups, as it was said last; owned */
     char *remark;    /* what is wrong with groups that nothing can move; owned */
     unsigned n_unreached; /* passes in a row in which one did not tell them */
-    unsigned n_busy;      /* passes in a row that found the fleet locked */
 };
 
 void ds_tender_log_release(struct ds_tender_log *log);
 void ds_tender_log_restart(const char *address);
+/* It is held for a pass that there cannot be now. */
+void ds_tender_log_held_up(const char *address, const struct ds_child *child);
 /* One that ended well, or with refusals. */
 void ds_tender_log_pass(struct ds_tender_log *log, const struct ds_pass *pass,
                         const struct ds_state *state, int64_t took_ms);

@@ -10,7 +10,8 @@ enum {
     NUMBER_MAX = 24,
     REFUSALS_SAID_MAX = 20, /* of one pass; the rest is a number */
     WORDS_SAID_MAX = 2000,
-    SAID_AT = 3, /* what passes soon is no news: a lock, one that has just died */
+    REFUSALS_KEPT_MAX = 100,
+    SAID_AT = 3, /* what passes soon is no news: one that has just died */
 };
 
 static void forget_refused(struct ds_tender_log *log)
@@ -52,34 +53,51 @@ static void say_deeds(const struct ds_pass *pass, int64_t took_ms)
            copied, "misplaced", misplaced, "copies", copies, "ms", took, NULL);
 }
 
+/* Without the words, which may differ each time. */
 static char *refusal_text(const struct ds_pass_refusal *refusal)
 {
-    return ds_xasprintf("%s\n%s\n%s\n%s", refusal->group, refusal->from, refusal->to,
-                        refusal->why);
+    return ds_xasprintf("%s\n%s\n%s", refusal->group, refusal->from, refusal->to);
 }
 
-static bool was_said(const struct ds_tender_log *log, const char *text)
+static bool is_among(char *const *texts, size_t n, const char *text)
 {
-    for (size_t i = 0; i < log->n_refused; i++) {
-        if (strcmp(log->refused[i], text) == 0)
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(texts[i], text) == 0)
             return true;
     }
     return false;
 }
 
+/* A pass that has not come to all of it may have left out what will be refused again. */
+static void keep_refused(struct ds_tender_log *log, char **refused, size_t *n)
+{
+    for (size_t i = 0; i < log->n_refused && *n < REFUSALS_KEPT_MAX; i++) {
+        if (!is_among(refused, *n, log->refused[i]))
+            refused[(*n)++] = ds_steal(&log->refused[i]);
+    }
+}
+
+static bool is_whole(const struct ds_pass *pass)
+{
+    for (size_t i = 0; i < pass->n_servers; i++) {
+        if (!pass->servers[i].reached)
+            return false;
+    }
+    return !pass->n_undone && !pass->n_raced;
+}
+
 /* Each once, for as long as it is refused; a few of many. */
 static void say_refusals(struct ds_tender_log *log, const struct ds_pass *pass)
 {
-    size_t n =
-        pass->n_refusals < REFUSALS_SAID_MAX ? pass->n_refusals : REFUSALS_SAID_MAX;
-    char **refused = ds_xcalloc(n, sizeof *refused);
+    char **refused = ds_xcalloc(REFUSALS_KEPT_MAX, sizeof *refused);
+    size_t n = 0;
     bool news = false;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < pass->n_refusals && i < REFUSALS_SAID_MAX; i++) {
         const struct ds_pass_refusal *refusal = &pass->refusals[i];
 
-        refused[i] = refusal_text(refusal);
-        if (was_said(log, refused[i]))
+        refused[n++] = refusal_text(refusal);
+        if (is_among(log->refused, log->n_refused, refused[n - 1]))
             continue;
         news = true;
         ds_log(DS_LOG_WARN, "group refused, it stays where it is", "group",
@@ -93,6 +111,8 @@ static void say_refusals(struct ds_tender_log *log, const struct ds_pass *pass)
         ds_log(DS_LOG_WARN, "more groups refused", "groups", more, "remedy",
                "dshard groups move", NULL);
     }
+    if (!is_whole(pass))
+        keep_refused(log, refused, &n);
     forget_refused(log);
     log->refused = refused;
     log->n_refused = n;
@@ -136,7 +156,6 @@ void ds_tender_log_pass(struct ds_tender_log *log, const struct ds_pass *pass,
     if (log->failure)
         ds_log(DS_LOG_INFO, "groups are tended again", NULL);
     ds_set_str(&log->failure, NULL);
-    log->n_busy = 0;
     if (ds_pass_did_something(pass))
         say_deeds(pass, took_ms);
     say_refusals(log, pass);
@@ -161,6 +180,14 @@ static char *words_of(const struct ds_child *child)
     return ds_xstrndup(text, len < WORDS_SAID_MAX ? len : WORDS_SAID_MAX);
 }
 
+void ds_tender_log_held_up(const char *address, const struct ds_child *child)
+{
+    DS_AUTO(str) char *words = words_of(child);
+
+    ds_log(DS_LOG_INFO, "server stays held until its groups can be cleaned", "server",
+           address, "why", words, NULL);
+}
+
 void ds_tender_log_remark(struct ds_tender_log *log, const struct ds_child *child)
 {
     DS_AUTO(str) char *words = child ? words_of(child) : NULL;
@@ -173,9 +200,6 @@ void ds_tender_log_remark(struct ds_tender_log *log, const struct ds_child *chil
 void ds_tender_log_failure(struct ds_tender_log *log, enum ds_pass_end end,
                            const char *why)
 {
-    log->n_busy = end == DS_PASS_BUSY ? log->n_busy + 1 : 0;
-    if (end == DS_PASS_BUSY && log->n_busy < SAID_AT)
-        return;
     if (log->failure && strcmp(log->failure, why) == 0)
         return;
     ds_log(end == DS_PASS_BUSY ? DS_LOG_INFO : DS_LOG_WARN, "groups not tended now",

@@ -9,10 +9,12 @@
  *           in place by then, since only late pushes can double one.  Also while groups
  *           wait, as long as passes find something to do
  *  15 s     while groups wait or are misplaced
+ *  60 s     while nothing is out of place but what a server has refused
  *  5 min    otherwise: groups can come back by themselves
  *
- * A pass that found the fleet locked is repeated after 2 s, then 4, 8, 15; one that
- * failed after 15 s.  Pure: times are arguments, monotonic.
+ * A pass that found the fleet locked is repeated after 2 s, then 4, 8, 15, but without
+ * such patience while a server is held for it; one that failed after 15 s.  Pure: times
+ * are arguments, monotonic.
  */
 #ifndef DSHARD_PACER_H
 #define DSHARD_PACER_H
@@ -23,6 +25,7 @@ enum {
     DS_PACER_LIVELY_MS = 90000,
     DS_PACER_SETTLED_MS = 10000,
     DS_PACER_WAITS_MS = 15000,
+    DS_PACER_STUCK_MS = 60000,
     DS_PACER_IDLE_MS = 300000,
     DS_PACER_BUSY_MS = 2000,
     DS_PACER_FAILED_MS = 15000,
@@ -51,6 +54,7 @@ struct ds_pacer_result {
     bool did_something; /* deleted, merged or copied */
     bool waits;         /* also when something was refused */
     bool in_place;      /* every group is where it belongs, and nowhere else */
+    bool holds_up;      /* a server cannot rejoin before a pass has seen it */
     int64_t pause_ms;   /* before another pass; 0: not told */
     int64_t due_in_ms;  /* what waits for time alone; INT64_MAX: nothing */
 };

@@ -119,9 +119,9 @@ struct ds_plan {
     const struct ds_group **ties; /* copies of which none is known to be old: they wait
                                      for the end of a tie; the array is owned */
     size_t n_ties;
-    int64_t due_ms;     /* when the first of those that wait has to be looked at again
-                           because of the time alone, our clock, > now_ms; INT64_MAX:
-                           none */
+    int64_t due_ms; /* when the first of those that wait has to be looked at again
+                       because of the time alone, our clock, > now_ms; INT64_MAX:
+                       none */
 };
 
 /* Servers are sorted by address (inventory->address), names unique. */

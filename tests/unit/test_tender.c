@@ -220,22 +220,44 @@ static void a_failure_is_said_once_and_so_is_its_end(void **state)
     pass(s, "");
 }
 
-static void a_lock_is_said_when_it_lasts(void **state)
+static void a_lock_is_said_once_with_who_waits_for_it(void **state)
 {
-    static const char words[] = "dshard: h:7 has the fleet's lock for scale up\n";
+    static const char words[] = "dshard: the fleet's lock is held by h:7: scale up\n";
     static const char line[] =
-        "level=info msg=\"groups not tended now\" why=\"h:7 has the "
-        "fleet's lock for scale up\"\n";
+        "level=info msg=\"groups not tended now\" why=\"the fleet's lock is held by h:7: "
+        "scale up\"\n";
     struct scene *s = *state;
 
-    end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", "");
-    end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", "");
-    pass(s, ""); /* nothing was said of it */
-    end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", "");
-    end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", "");
     end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", line);
     end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", "");
+    listen_to(s);
+    ds_tender_log_held_up("a:1", &s->child);
+    assert_said(s, "level=info msg=\"server stays held until its groups can be cleaned\" "
+                   "server=a:1 why=\"the fleet's lock is held by h:7: scale up\"\n");
+    end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", "");
     pass(s, "level=info msg=\"groups are tended again\"\n");
+    end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", line);
+}
+
+static void a_refusal_is_not_forgotten_by_a_pass_that_left_something_out(void **state)
+{
+    struct scene *s = *state;
+
+    refuse(s, 0, "0", "no");
+    s->pass.n_refusals = 1;
+    pass(s, "level=warn msg=\"group refused, it stays where it is\" "
+            "group=\"{job=\\\"0\\\"}\" from=a:1 to=b:1 why=no\n");
+    s->pass.n_refusals = 0;
+    s->pass.n_undone = 1;
+    pass(s, "");
+    s->pass.n_undone = 0;
+    s->servers[1].reached = false;
+    pass(s, "");
+    s->servers[1].reached = true;
+    s->pass.n_refusals = 1;
+    free(s->refusals[0].why);
+    s->refusals[0].why = ds_xstrdup("no, in other words");
+    pass(s, "");
 }
 
 static void a_remark_is_said_once(void **state)
@@ -264,7 +286,8 @@ int main(void)
         SAID(many_refusals_are_some_lines_and_a_number),
         SAID(who_does_not_answer_is_said_once),
         SAID(a_failure_is_said_once_and_so_is_its_end),
-        SAID(a_lock_is_said_when_it_lasts),
+        SAID(a_lock_is_said_once_with_who_waits_for_it),
+        SAID(a_refusal_is_not_forgotten_by_a_pass_that_left_something_out),
         SAID(a_remark_is_said_once),
     };
 
