@@ -17,6 +17,12 @@ enum { BUDGET_MS = 2000 };
 /* A DELETE is answered before it is done. */
 enum { CONFIRM_MS = 50, NAMES_MAX = 10 };
 
+enum {
+    ONCE_LOCK_MS = 3000, /* watch asks again by itself, and says who has it */
+    LOOK_MS = 500,       /* for a signal, while the lock is waited for */
+    TURN_MS = 400,       /* without the lock, so that who waits for it gets it */
+};
+
 struct options {
     struct ds_opt_list match;
     bool once, dry_run;
@@ -164,10 +170,64 @@ static void say_waiting(struct run *run)
                run->report.plan.n_waiting == 1 ? "it has been" : "they have been");
 }
 
-static int repeat(struct run *run, struct ds_fleet_lock *lock, struct ds_error *err)
+/* ---- the lock -----------------------------------------------------------------------
+ */
+
+/* Waits for it, but looks for a signal now and then. */
+static int take_lock(struct run *run, struct ds_fleet_lock **lock, struct ds_error *err)
+{
+    int64_t timeout_ms = run->mover.timeout_ms, deadline_ms;
+
+    if (*lock || run->options->dry_run)
+        return 0;
+    if (run->options->once && timeout_ms > ONCE_LOCK_MS)
+        timeout_ms = ONCE_LOCK_MS;
+    deadline_ms = ds_clock_mono_ms() + timeout_ms;
+    for (;;) {
+        int64_t began_ms = ds_clock_mono_ms(), left_ms = deadline_ms - began_ms;
+        int64_t slice_ms = left_ms < LOOK_MS ? left_ms : LOOK_MS;
+
+        *lock = ds_fleet_lock_take(run->config, run->total.command, slice_ms, err);
+        if (*lock)
+            return 0;
+        /* What is said before its time is no lock, and final. */
+        if (err->code != DS_E_TEMP || left_ms <= LOOK_MS ||
+            ds_clock_mono_ms() - began_ms < LOOK_MS / 2)
+            return -1;
+        if (is_stopped(run))
+            return ds_fail(err, DS_E_TEMP, "interrupted: run it again");
+    }
+}
+
+static void end_operation(struct run *run)
+{
+    struct ds_error ignored = DS_ERROR_INIT;
+
+    /* What cannot be written stays there, and `status` says that its process has ended.
+     */
+    if (run->operation)
+        ds_ignore(ds_operation_end(run->config->state_file, &ignored));
+    run->operation = false;
+}
+
+/* While it only waits, others may have something to do: a watch, for a server that is
+   back.  False: a signal has come. */
+static bool give_others_a_turn(struct run *run, struct ds_fleet_lock **lock)
+{
+    int64_t pause_ms = ds_mover_pause_ms(&run->report);
+
+    end_operation(run);
+    ds_fleet_lock_free(*lock);
+    *lock = NULL;
+    if (run->report.n_undone && !run->unread_since_ms)
+        pause_ms = TURN_MS;
+    return !wait_stop(run, pause_ms > TURN_MS ? pause_ms : TURN_MS);
+}
+
+static int repeat(struct run *run, struct ds_fleet_lock **lock, struct ds_error *err)
 {
     for (;;) {
-        if (do_pass(run, lock, err) < 0)
+        if (take_lock(run, lock, err) < 0 || do_pass(run, *lock, err) < 0)
             return -1;
         if (run->options->once || run->options->dry_run || is_stopped(run))
             return 0;
@@ -177,9 +237,10 @@ static int repeat(struct run *run, struct ds_fleet_lock *lock, struct ds_error *
             continue;
         }
         say_waiting(run);
-        if (run->report.n_undone && !run->unread_since_ms)
+        /* Each pass cleans all servers, too, unless it is about some groups only. */
+        if (run->report.n_undone && !run->unread_since_ms && !run->mover.match)
             continue;
-        if (wait_stop(run, ds_mover_pause_ms(&run->report)))
+        if (!give_others_a_turn(run, lock))
             return 0;
     }
 }
@@ -193,20 +254,11 @@ static int work(struct run *run, struct ds_error *err)
     struct ds_error ignored = DS_ERROR_INIT;
     int rc;
 
-    if (!run->options->dry_run) {
-        lock = ds_fleet_lock_take(run->config, run->total.command, run->mover.timeout_ms,
-                                  err);
-        if (!lock)
-            return -1;
-    }
     block_signals(run);
-    rc = repeat(run, lock, err);
+    rc = repeat(run, &lock, err);
     ds_cmd_progress_clear(&run->progress);
-    /* What cannot be written stays there, and `status` says that its process has ended.
-     */
-    if (run->operation)
-        ds_ignore(ds_operation_end(run->config->state_file, &ignored));
-    else if (rc == 0 && !run->options->dry_run)
+    end_operation(run);
+    if (rc == 0 && lock)
         ds_ignore(
             ds_operation_end_dead(run->config->state_file, run->total.command, &ignored));
     return rc;

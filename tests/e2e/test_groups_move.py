@@ -2,6 +2,7 @@
 """groups move and groups dedupe: nothing is lost, nothing is changed, nothing is there
 twice, whoever interferes."""
 
+import fcntl
 import os
 import pty
 import random
@@ -16,6 +17,7 @@ from testenv import BIN, check_schema, clean_environ, wait_until
 from testenv import protobuf as pb
 from testenv.groups import Owners, contents, families, path_of
 from testenv.state import now_ms
+from testenv.wait import SLOW
 
 TEXT = """# HELP t_total counted\\nwith two lines
 # TYPE t_total counter
@@ -299,20 +301,43 @@ def test_it_waits_until_a_group_has_been_silent(env):
     assert new.has(job="a")
 
 
-def test_interrupted_it_ends_well_and_lets_nobody_else_in_before(env):
+def test_while_it_waits_others_have_their_turn_and_an_interrupt_ends_it(env):
     fleet = Fleet(env, 2, [1])
     fleet.gateways[0].push("/metrics/job/a")
-    process = fleet.start("move", "--patience", "1m", stderr=subprocess.PIPE)
+    process = fleet.start("move", "--patience", "1m", "--verbose", stderr=subprocess.PIPE)
     try:
-        def is_locked():
-            other = fleet.run("--once", "--timeout", "50ms")
-            return other.rc == 75 and "groups move" in other.stderr
-        wait_until(is_locked, 5, "the first to have the lock", every=0.05)
+        assert b"1 group waits" in process.stderr.readline()
+        other = fleet.run("--once", "--patience", "1m", "--timeout", "5s")
+        assert other.rc == 3, other  # it had the lock
     finally:
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=10)[1]
     assert process.returncode == 75 and b"interrupted: run it again" in said
     assert fleet.gateways[0].has(job="a")
+
+
+def test_one_at_a_time_and_an_interrupt_ends_the_wait_for_the_other(env):
+    fleet = Fleet(env, 2, [1])
+    with open(env.path(".ring.json.fleet"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write('{"by": "far:1", "what": "scale up"}')
+        lock.flush()
+        began = time.monotonic()
+        result = fleet.run("--once")
+        assert time.monotonic() - began < 6 * SLOW
+        assert result.rc == 75 and "far:1: scale up" in result.stderr, result
+        process = fleet.start("move", "--timeout", "60s", stderr=subprocess.PIPE)
+        wait_until(lambda: is_caught(process.pid), 5, "it to wait")
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=5 * SLOW)[1]
+        assert process.returncode == 75 and b"interrupted: run it again" in said
+
+
+def is_caught(pid):
+    """It has blocked SIGINT, to ask for it."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+        blocked = next(line for line in f if line.startswith("SigBlk:"))
+    return int(blocked.split()[1], 16) >> (signal.SIGINT - 1) & 1
 
 
 def test_a_bar_on_a_terminal(env):
