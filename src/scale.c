@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see scale.h; checks are in scale_check.c, steps 2 and 3 in scale_join.c, step 4 in
-   scale_ring.c, 5 and 6 in scale_move.c */
+   scale_ring.c, 5 and 6 in scale_move.c; scale_tend.c is for all that wait */
 #include "dshard/scale.h"
 #include "dshard/operation.h"
 #include "dshard/pushgateway.h"
@@ -15,6 +15,7 @@ int ds_scale_init(struct ds_scale *scale, struct ds_config *config,
 {
     *scale = (struct ds_scale){.config = config, .registry = registry, .kind = kind};
     ds_mover_report_init(&scale->report);
+    ds_mover_report_init(&scale->tended);
     return registry->ops->list(registry, &scale->known, err);
 }
 
@@ -25,6 +26,7 @@ void ds_scale_release(struct ds_scale *scale)
     ds_state_release(&scale->known);
     ds_fleet_lock_free(scale->lock);
     ds_mover_report_release(&scale->report);
+    ds_mover_report_release(&scale->tended);
     for (size_t i = 0; i < scale->n_missing; i++)
         free(scale->missing[i]);
     free(scale->missing);

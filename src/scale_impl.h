@@ -42,6 +42,14 @@ void ds_scale_take_census(struct ds_census *census, const struct ds_mover_report
 int ds_scale_look(struct ds_scale *scale, struct ds_mover_report *report,
                   struct ds_error *err) DS_NODISCARD;
 
+/* Newcomers that hold something, whose copies never win; a new array. */
+const char **ds_scale_yields(const struct ds_scale *scale, size_t *n) DS_NODISCARD;
+/* In every loop that waits: removes copies that are too many, now and then, as a watch
+   would.  turns: only while a server is held. */
+void ds_scale_tend(struct ds_scale *scale, bool turns);
+/* Waits, and tends meanwhile. */
+int ds_scale_pause(struct ds_scale *scale, int64_t ms, struct ds_error *err) DS_NODISCARD;
+
 /* Steps 2 and 3. */
 int ds_scale_join(struct ds_scale *scale, struct ds_error *err) DS_NODISCARD;
 /* Step 4; who serves is asked before anything is changed. */

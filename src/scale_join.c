@@ -89,22 +89,29 @@ static int wipe_newcomers(struct ds_scale *scale, struct ds_error *err)
 
 /* ---- adopting ---- */
 
+const char **ds_scale_yields(const struct ds_scale *scale, size_t *n)
+{
+    const char **yields = ds_xcalloc(scale->n_add, sizeof *yields);
+
+    *n = 0;
+    for (size_t i = 0; i < scale->n_add; i++) {
+        if (ds_scale_is_newcomer(&scale->add[i]) && scale->add[i].n_held)
+            yields[(*n)++] = scale->add[i].server.address;
+    }
+    return yields;
+}
+
 /* Copies of what others have, too, go; what it has alone stays until it is a member. */
 static int clean_newcomers(struct ds_scale *scale, struct ds_error *err)
 {
-    DS_AUTO(ptr) void *list = ds_xcalloc(scale->n_add, sizeof(char *));
-    const char **yields = list;
+    DS_AUTO(ptr) void *list = NULL;
     struct ds_mover_options how = {.mode = DS_PLAN_MOVE,
                                    .patience_ms = scale->options.patience_ms,
                                    .timeout_ms = scale->options.timeout_ms,
-                                   .yields = yields,
                                    .stop = scale->hooks.stop,
                                    .stop_arg = scale->hooks.stop_arg};
 
-    for (size_t i = 0; i < scale->n_add; i++) {
-        if (ds_scale_is_newcomer(&scale->add[i]) && scale->add[i].n_held)
-            yields[how.n_yields++] = scale->add[i].server.address;
-    }
+    how.yields = list = ds_scale_yields(scale, &how.n_yields);
     if (!how.n_yields)
         return 0;
     for (int round = 0; round < CLEAN_ROUNDS; round++) {
@@ -253,9 +260,8 @@ static int await_scrapes(struct ds_scale *scale, const struct lookouts *lookouts
         left_ms = deadline_ms - ds_clock_mono_ms();
         if (!n_missing || left_ms <= 0)
             break;
-        if (ds_scale_may_go_on(scale, err) < 0)
+        if (ds_scale_pause(scale, left_ms < LOOK_MS ? left_ms : LOOK_MS, err) < 0)
             return -1;
-        ds_clock_sleep_ms(left_ms < LOOK_MS ? left_ms : LOOK_MS);
     }
     for (size_t i = 0; i < lookouts->n; i++) {
         /* One that had joined before may have been scraped when we first looked. */

@@ -158,6 +158,7 @@ int ds_scale_await_ring(struct ds_scale *scale, bool drained, struct ds_error *e
         }
         if (ds_scale_may_go_on(scale, err) < 0)
             return -1;
+        ds_scale_tend(scale, true);
         ds_clock_sleep_ms(POLL_MS);
     }
 }

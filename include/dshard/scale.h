@@ -78,6 +78,8 @@ struct ds_scale {
     unsigned step, n_steps;
     char **frontends; /* names of those that served when it began; owned */
     size_t n_frontends;
+    struct ds_mover_report tended; /* of the last pass that was made while waiting */
+    int64_t tend_due_ms;
     /* The result, also of a run that failed on the way: */
     struct ds_mover_report report; /* of the last pass */
     size_t n_copied, n_merged, n_deleted;

@@ -13,6 +13,7 @@ import pytest
 
 from testenv import BIN, RawHTTP, check_schema, clean_environ, free_port, wait_until
 from testenv.groups import Owners, contents, families
+from testenv.state import now_ms
 
 N_GROUPS = 48
 FAST = ("--patience", "300ms", "--settle", "0s")
@@ -29,11 +30,13 @@ class Fleet:
     """n Pushgateways that are members, N_GROUPS groups where the ring wants them, a spare
     server; `fleet.watch` follows them unless told otherwise."""
 
-    def __init__(self, env, n=3, watch=True, groups=N_GROUPS, **sections):
+    def __init__(self, env, n=3, watch=True, groups=N_GROUPS, persist=False, mode="off",
+                 **sections):
         self.env = env
-        *self.gateways, self.spare = env.pushgateways(n + 1)
+        *self.gateways, self.spare = env.pushgateways(n + 1, persist=persist)
         self.all = [*self.gateways, self.spare]
-        self.config = env.config(self.gateways, watch={"groups": "off"}, **sections)
+        self.config = env.config(
+            self.gateways, watch={"groups": mode, "patience": "300ms"}, **sections)
         self.comment()
         self.state = env.state()
         self.watch = env.watch(self.config) if watch else None
@@ -162,6 +165,32 @@ def test_a_newcomer_is_listed_before_it_is_a_member(env):
         scaling.kill()
         scaling.wait()
     assert fleet.state.load()["operation"]["kind"] == "scale up"
+
+
+def test_who_comes_back_meanwhile_is_cleaned_and_rejoins(env):
+    fleet = Fleet(env, groups=12, persist=True, mode="move", ring={"rejoin_after": "0s"})
+    gone, *rest = fleet.gateways
+    theirs = [labels for labels in fleet.jobs if fleet.holders(labels) == [gone.address]]
+    assert theirs
+    gone.stop()
+    wait_until(lambda: fleet.is_ring(rest), 5, "it to leave")
+    since = fleet.state.load()["history"][0]["at"]
+    wait_until(lambda: now_ms() > since + 400, 3, "the grace to end")
+    owner = Owners(addresses(rest))
+    for labels in theirs:
+        fleet.at(owner(labels)).push(f"/metrics/job/{labels['job']}", "new 1\n")
+    scaling = fleet.start("up", fleet.spare.address, "--settle", "60s")
+    try:
+        wait_until(lambda: fleet.step() == STEPS[2], 10, "the wait for Prometheus")
+        gone.start()
+        wait_until(lambda: fleet.is_ring(fleet.gateways), 10, "it to rejoin")
+        assert fleet.step() == STEPS[2]
+        assert not [g for g in theirs if gone.address in fleet.holders(g)]
+    finally:
+        scaling.terminate()
+        scaling.wait()
+    log = fleet.watch.log()
+    assert "server stays held" in log and "old groups may be left" not in log, log
 
 
 def test_a_scrape_ends_the_wait(env):

@@ -7,11 +7,12 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 
 import pytest
 
-from testenv import wait_until
+from testenv import BIN, clean_environ, wait_until
 from testenv.fleet import Frontend, await_agreement, decider, holds
 from testenv.groups import Owners, families
 from testenv.process import _session_pids
@@ -158,19 +159,84 @@ def test_a_server_that_comes_back_with_old_data_is_cleaned_before_it_rejoins(env
     assert cleaned < joined and "old groups may be left" not in log, log
 
 
-def test_who_cannot_be_cleaned_stays_held(env):
-    """A lock that somebody else has: nothing is cleaned, and the hold goes on."""
-    fleet = Tended(env, n=2, ring={"rejoin_after": "0s"})
+def come_back_with_old_data(fleet, gateway, n=3):
+    """To be started; a function that tells how many old copies are left on it."""
+    rest = [g for g in fleet.gateways if g is not gateway]
+    jobs = fleet.jobs(gateway, n, "old")
+    for job in jobs:
+        fleet.push(job, 1)
+    gateway.stop()
+    fleet.await_ring(*rest)
+    fleet.await_grace()
+    for job in jobs:
+        fleet.push(job, 2, *rest)
+    return lambda: sum(families(gateway, job=job) == {"m": "1"} for job in jobs)
+
+
+def test_who_cannot_be_cleaned_stays_held_until_somebody_else_has_done_it(env):
+    fleet = Tended(env, n=2, persist=True, ring={"rejoin_after": "0s"})
     a, b = fleet.gateways
-    b.kill9()
-    fleet.await_ring(a)
+    n_old = come_back_with_old_data(fleet, b, 1)
     with open(env.path(".ring.json.fleet"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write('{"by": "far:1", "what": "scale up"}')
+        lock.flush()
         b.start()
         wait_until(lambda: fleet.health(b) == "held", 5, "it to be held")
+        await_words(fleet.watch, "server stays held until its groups can be cleaned")
         holds(lambda: fleet.health(b) == "held", 1)
         result = env.dshard("status", config=fleet.config)
         assert "is back and rejoins when its old groups are cleaned away" in result.stdout, result
+        assert n_old() == 1
+        job, = fleet.jobs(b, 1, "old")
+        b.request("DELETE", f"/metrics/job/{job}")
+        wait_until(lambda: fleet.state.members() == sorted(fleet.by_name), 8, "it to rejoin")
+    log = fleet.watch.log()
+    assert "old groups may be left" not in log
+    for words in ("groups not tended now", "server stays held"):
+        assert re.findall(rf'msg="{words}.* why=(.*)', log) == [
+            '"groups move: the fleet\'s lock is held by far:1: scale up"'], log
+
+
+def test_who_waits_for_patience_lets_the_watch_clean(env):
+    """A `groups move --match` in the foreground, which would hold the lock for minutes."""
+    fleet = Tended(env, persist=True, ring={"rejoin_after": "0s"})
+    fleet.config.set(watch={"groups": "dedupe", "patience": f"{PATIENCE_MS}ms"})
+    fleet.watch.signal(signal.SIGHUP)
+    a, b, c = fleet.gateways
+    n_old = come_back_with_old_data(fleet, c)
+    lone, = fleet.owner(a, b).jobs(a.address, 1, "lone")
+    b.push(f"/metrics/job/{lone}", "m 1\n")
+    move = subprocess.Popen(
+        [os.path.join(BIN, "dshard"), "--config", fleet.config.path, "groups", "move",
+         "--match", f"job={lone}", "--patience", "100s", "--verbose"],
+        env=clean_environ(), stderr=subprocess.PIPE, text=True)
+    try:
+        assert "1 group waits" in move.stderr.readline()
+        c.start()
+        fleet.await_ring(a, b, c)
+        assert not n_old()
+    finally:
+        move.terminate()
+        said = move.communicate()[1]
+    assert move.returncode == 75 and "interrupted" in said
+    assert fleet.places(lone) == {b.address: "1"}
+    assert "old groups may be left" not in fleet.watch.log()
+
+
+def test_a_tie_keeps_nobody_out(env):
+    """Two pushes at the same time are no old data and the other way round."""
+    fleet = Tended(env, n=2, persist=True, ring={"rejoin_after": "0s"})
+    fleet.config.set(watch={"groups": "move", "patience": "3s"})
+    fleet.watch.restart()
+    a, b = fleet.gateways
+    fleet.await_ring(a, b)
+    job, = fleet.jobs(b, 1)
+    fleet.push(job, 1)
+    b.stop()
+    fleet.await_ring(a)
+    fleet.push(job, 2, a)  # before the grace is over, and so by both clocks
+    b.start()
     fleet.await_ring(a, b)
     assert "old groups may be left" not in fleet.watch.log()
 
