@@ -24,7 +24,10 @@ int ds_cmd_ask(bool yes, struct ds_error *err)
                        "--yes");
     fputs("Go on? [y/N] ", stderr);
     fflush(stderr);
-    if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
+    if (!fgets(line, sizeof line, stdin))
+        fputc('\n',
+              stderr); /* the end of the input has left the cursor behind the question */
+    else if (line[0] == 'y' || line[0] == 'Y')
         return 0;
     return ds_fail(err, DS_E_NO, "nothing was changed");
 }

@@ -80,10 +80,35 @@ struct run {
     struct ds_plan_view *view;
     struct ds_cmd_progress progress;
     struct ds_cmd_stop stop;
+    bool idle;      /* nothing is to be done */
     size_t n_moves; /* the most groups that were seen out of place */
 };
 
 /* ---- the plan ---- */
+
+/* All are where they should be already, and no run before has left anything undone. */
+static bool is_nothing_to_do(const struct run *run, const struct ds_state *state)
+{
+    const struct ds_scale *scale = &run->scale;
+
+    if (scale->n_remove || state->operation_kind || run->before.n_misplaced ||
+        run->before.n_copies)
+        return false;
+    for (size_t i = 0; i < run->before.n_servers; i++) {
+        if (!run->before.servers[i].reached)
+            return false;
+    }
+    for (size_t i = 0; i < scale->n_add; i++) {
+        const struct ds_server *server = &scale->add[i].server;
+        const struct ds_standing *standing = ds_state_find(state, server->address);
+
+        if (!standing || standing->intent != DS_INTENT_IN || !standing->member ||
+            standing->server.weight != server->weight ||
+            !ds_config_lists(scale->config, server->address))
+            return false;
+    }
+    return true;
+}
 
 /* The fleet with the newcomers, so that they are asked, too. */
 static int look(struct run *run, struct ds_error *err)
@@ -118,6 +143,7 @@ static int look(struct run *run, struct ds_error *err)
         err->code != DS_E_NET)
         return -1;
     ds_plan_view_take(run->view, &run->before, scale->options.patience_ms);
+    run->idle = is_nothing_to_do(run, &state);
     return 0;
 }
 
@@ -219,7 +245,10 @@ static int check_and_run(struct run *run, struct ds_error *err)
 
     if (ds_scale_check(scale, err) < 0 || look(run, err) < 0)
         return -1;
-    if (!run->options->dry_run) {
+    if (run->idle && !run->options->dry_run) {
+        ds_cmd_say(run->ctx, "nothing to do");
+        scale->done = true;
+    } else if (!run->options->dry_run) {
         show_plan(run);
         if (ds_cmd_ask(run->options->yes, err) < 0)
             return -1;

@@ -338,6 +338,7 @@ def test_a_terminal_is_asked_and_shown_how_far_it_is(env):
     for answer in (b"n\n", b"\n", b"\x04"):
         rc, shown = on_terminal(fleet, answer, *args)
         assert rc == 3 and "nothing was changed" in shown and "12 groups would move" in shown
+        assert "[y/N] dshard" not in shown, "each on a line of its own"
         assert fleet.snapshot() == before
     rc, shown = on_terminal(fleet, b"y\n", *args)
     assert rc == 0 and "moving groups [" in shown and "is a member now" in shown, shown
@@ -434,6 +435,8 @@ def test_to_replaces_what_differs(env):
     fleet.assert_in_place(wanted)
     assert gone.groups() == [] and gone.address not in fleet.text()
     assert fleet.json("to", *addresses(wanted))["servers"] == []
+    result = fleet.scale("up", rest[0].address, "--verbose")
+    assert "nothing to do" in result.stderr and "moving groups" not in result.stderr, result
 
 
 # ---- interrupted ---------------------------------------------------------------------
