@@ -79,12 +79,16 @@ APACHE_PORT = [("Listen 9091", "Listen 127.0.0.1:@PORT@"),
                ("<VirtualHost *:9091>", "<VirtualHost 127.0.0.1:@PORT@>")]
 
 
+def admit_apache(fcgi):
+    """To the handler's socket: Apache does not run as root, nor in root's group."""
+    os.chmod(fcgi.listen.removeprefix("unix:"), 0o666)
+
+
 def apache_example(env, fcgi, more=()):
     """The example, with port and socket of this test."""
-    path = fcgi.listen.removeprefix("unix:")
-    os.chmod(path, 0o666)  # Apache does not run as root, and need not be in root's group
+    admit_apache(fcgi)
     apache = env.add(Apache(env.dir, path=APACHE_EXAMPLE, replacements=[
-        *APACHE_PORT, ("/run/dshard/fcgi.sock", path), *more],
+        *APACHE_PORT, *more, ("/run/dshard/fcgi.sock", fcgi.listen.removeprefix("unix:"))],
                             modules=("mpm_event", "proxy", "proxy_fcgi")))
     return apache.start()
 

@@ -6,8 +6,10 @@ import gzip
 import os
 import signal
 import socket
+import struct
 import threading
 import time
+import types
 
 import pytest
 
@@ -203,12 +205,12 @@ def test_apache_passes_paths_on_until_their_redirect_is_8_kib_long(env, fleet):
 
 
 def test_apache_tries_again_at_once_after_a_restart_of_the_handler(env, fleet):
-    """retry=0: without it the first failure costs all pushes of the next minute."""
+    """It could keep a failure in mind for a minute (retry=), and does for a balancer."""
     front = front_of(env, fleet, "Apache")
     fleet.fcgi.stop()
     assert front.request("PUT", "/metrics/job/a", b"m 1\n").status == 503
     fleet.fcgi.start()
-    os.chmod(fleet.fcgi.listen.removeprefix("unix:"), 0o666)
+    fronts.admit_apache(fleet.fcgi)
     assert front.request("PUT", "/metrics/job/a", b"m 1\n").status == 307
 
 
@@ -221,7 +223,7 @@ def test_apache_finds_no_fault_with_the_examples(env, fleet):
 
 def test_what_reaches_the_handler_through_apache_is_what_the_client_sent(env, fleet):
     """Each spelling that a Pushgateway tells from others has the answer that it has behind
-    nginx; with AllowEncodedSlashes or mapping left out some have not."""
+    nginx; without "mapping", or with "nocanon", some have not."""
     apache = front_of(env, fleet, "Apache")
     nginx = front_of(env, fleet, "nginx redirect")
     with open(os.path.join(TOP, "tests", "data", "grouping.tsv"), encoding="utf-8") as f:
@@ -264,6 +266,32 @@ def test_with_auth_request_a_body_streams_to_the_owner(env):
             assert peer.recv(4096) == b"n 2\n"
             peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         assert client.read_response().status == 200
+
+
+def test_with_auth_request_a_killed_handlers_successor_is_asked(env):
+    """It had accepted the connection and answers nothing: another one gets the question."""
+    def answer_the_second(listening):
+        first, _ = listening.accept()
+        first.recv(1)
+        first.close()
+        second, _ = listening.accept()
+        with second:
+            second.recv(65536)
+            text = b"X-Dshard-Status: 400\r\nX-Dshard-Reason: second\r\nStatus: 403\r\n\r\n"
+            for kind, data in ((6, text), (6, b""), (3, bytes(8))):
+                second.sendall(struct.pack(">BBHHBB", 1, kind, 1, len(data), 0, 0) + data)
+            second.recv(1)  # until nginx has read it
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(10)
+        thread = threading.Thread(target=answer_the_second, args=(listening,), daemon=True)
+        thread.start()
+        handler = types.SimpleNamespace(nginx_address=f"127.0.0.1:{listening.getsockname()[1]}")
+        nginx = fronts.nginx_auth(env, handler)
+        answer = nginx.request("POST", "/metrics/job/a", b"m 1\n")
+        assert (answer.status, answer.text) == (400, "second\n")
+        nginx.stop()
+        thread.join(10)
 
 
 def test_with_auth_request_a_refusal_does_not_wait_for_the_body(env, fleet):
