@@ -212,8 +212,13 @@ int ds_follower_write(struct ds_follower *follower)
 
 int ds_follower_sync(struct ds_follower *follower, struct ds_error *err)
 {
+    const struct ds_state *state = &follower->keeper.state;
+    uint64_t generation = state->generation;
     enum ds_keeper_news news = ds_keeper_sync(&follower->keeper);
 
+    /* A command has changed the ring itself, which nobody else logs. */
+    if (state->generation > generation)
+        ds_follower_log_changes(state, generation);
     if (news == DS_KEEPER_SAME)
         return 0;
     follower->dirty = follower->urgent = true;

@@ -9,4 +9,7 @@
  */
 int ds_follower_decide(struct ds_follower *follower, struct ds_error *err) DS_NODISCARD;
 
+/* The history's entries that are younger than this generation, oldest first. */
+void ds_follower_log_changes(const struct ds_state *state, uint64_t generation);
+
 #endif

@@ -15,9 +15,8 @@ enum {
     NUMBER_MAX = 24
 };
 
-static void log_change(const struct ds_state *state)
+static void log_change(const struct ds_state *state, const struct ds_change *change)
 {
-    const struct ds_change *change = &state->history[0];
     DS_AUTO(buf) struct ds_buf added = DS_BUF_INIT(4096);
     DS_AUTO(buf) struct ds_buf removed = DS_BUF_INIT(4096);
     char generation[NUMBER_MAX], members[NUMBER_MAX], moved[NUMBER_MAX];
@@ -29,13 +28,21 @@ static void log_change(const struct ds_state *state)
         ds_buf_addf(&added, "%s%s", i ? "," : "", change->added[i]);
     for (size_t i = 0; i < change->n_removed; i++)
         ds_buf_addf(&removed, "%s%s", i ? "," : "", change->removed[i]);
-    snprintf(generation, sizeof generation, "%" PRIu64, state->generation);
+    snprintf(generation, sizeof generation, "%" PRIu64, change->generation);
     snprintf(members, sizeof members, "%zu", n);
     snprintf(moved, sizeof moved, "%.3f", change->moved_ppm / 1e6);
     ds_log(DS_LOG_INFO, "ring changed", "cause", ds_cause_name(change->cause), "members",
            members, "added", added.len ? added.data : NULL, "removed",
            removed.len ? removed.data : NULL, "moved", moved, "generation", generation,
            "digest", state->digest, NULL);
+}
+
+void ds_follower_log_changes(const struct ds_state *state, uint64_t generation)
+{
+    for (size_t i = state->n_history; i-- > 0;) {
+        if (state->history[i].generation > generation)
+            log_change(state, &state->history[i]);
+    }
 }
 
 static enum ds_cause cause_of(const struct ds_follower *follower,
@@ -213,7 +220,7 @@ static void adopt(struct ds_follower *follower, struct ds_error *err)
     ds_roster_init(&follower->roster, ring->members, ring->n, ring->frozen != NULL,
                    ds_follower_now_ms(follower));
     if (rc > 0)
-        log_change(state);
+        log_change(state, &state->history[0]);
     ds_follower_track(follower);
 }
 
@@ -243,7 +250,7 @@ int ds_follower_decide(struct ds_follower *follower, struct ds_error *err)
     if (rc < 0)
         return ds_wrap(err, "the ring");
     if (rc > 0) {
-        log_change(state);
+        log_change(state, &state->history[0]);
         follower->quiet_until_ms = ds_clock_mono_ms() + COALESCE_MS;
     }
     if (follower->accord)

@@ -3,6 +3,7 @@
 #include "dshard/keeper.h"
 #include "dshard/clock.h"
 #include "dshard/log.h"
+#include "dshard/operation.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -255,6 +256,7 @@ static void read_back(struct ds_keeper *keeper)
 
 int ds_keeper_save(struct ds_keeper *keeper, struct ds_error *err)
 {
+    ds_operation_tidy(&keeper->state);
     ds_state_stamp(&keeper->state, ds_clock_wall_ms());
     if (ds_state_save(&keeper->state, keeper->path, err) < 0)
         return -1;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see operation.h */
 #include "dshard/operation.h"
+#include "dshard/aim.h"
 #include "dshard/clock.h"
 #include "dshard/process.h"
 
 enum {
-    LOCK_TIMEOUT_MS = 5000, /* others write for milliseconds */
-    WORD_MAX = 200,         /* far below what the file may have */
+    LOCK_TIMEOUT_MS = 5000,     /* others write for milliseconds */
+    WORD_MAX = DS_AIM_KIND_MAX, /* far below what the file may have */
 };
 
 /* Reads the file that is there, under its lock. */
@@ -29,6 +30,16 @@ static bool is(const char *word, const char *other)
     return word && strcmp(word, other) == 0;
 }
 
+/* A dead one that is still to be finished is told until it is: what names no servers,
+   such as the passes of a watch, does not take its place. */
+static bool must_stay(const struct ds_state *state, const char *kind)
+{
+    enum ds_aim aim = ds_aim_of(state);
+
+    return (aim == DS_AIM_OPEN || aim == DS_AIM_GROUPS) && !ds_aim_is_servers(kind) &&
+           ds_operation_is_dead(state);
+}
+
 int ds_operation_set(const char *state_path, const char *kind, const char *step,
                      struct ds_error *err)
 {
@@ -41,6 +52,8 @@ int ds_operation_set(const char *state_path, const char *kind, const char *step,
                        step, WORD_MAX);
     if (open_state(state_path, &lock, &state, err) < 0)
         return -1;
+    if (must_stay(&state, kind))
+        return 0;
     if (!is(state.operation_kind, kind) || !is(state.operation_by, by))
         state.operation_since_ms = ds_clock_wall_ms();
     else if (is(state.operation_step, step))
@@ -51,16 +64,21 @@ int ds_operation_set(const char *state_path, const char *kind, const char *step,
     return save(&state, state_path, err);
 }
 
-static int clear(struct ds_state *state, const char *path, struct ds_error *err)
+static void forget(struct ds_state *state)
 {
     ds_set_str(&state->operation_kind, NULL);
     ds_set_str(&state->operation_step, NULL);
     ds_set_str(&state->operation_by, NULL);
     state->operation_since_ms = 0;
+}
+
+static int clear(struct ds_state *state, const char *path, struct ds_error *err)
+{
+    forget(state);
     return save(state, path, err);
 }
 
-int ds_operation_end(const char *state_path, struct ds_error *err)
+static int end(const char *state_path, bool unfinished, struct ds_error *err)
 {
     DS_AUTO(file_lock) struct ds_file_lock lock = DS_FILE_LOCK_INIT;
     DS_AUTO(state) struct ds_state state = {0};
@@ -68,7 +86,19 @@ int ds_operation_end(const char *state_path, struct ds_error *err)
 
     if (open_state(state_path, &lock, &state, err) < 0)
         return err->code == DS_E_MISSING ? 0 : -1;
-    return is(state.operation_by, by) ? clear(&state, state_path, err) : 0;
+    if (!is(state.operation_by, by) || (unfinished && ds_aim_of(&state) != DS_AIM_OVER))
+        return 0;
+    return clear(&state, state_path, err);
+}
+
+int ds_operation_end(const char *state_path, struct ds_error *err)
+{
+    return end(state_path, false, err);
+}
+
+int ds_operation_leave(const char *state_path, struct ds_error *err)
+{
+    return end(state_path, true, err);
 }
 
 int ds_operation_end_dead(const char *state_path, const char *kind, struct ds_error *err)
@@ -81,6 +111,24 @@ int ds_operation_end_dead(const char *state_path, const char *kind, struct ds_er
     if (!is(state.operation_kind, kind) || !ds_operation_is_dead(&state))
         return 0;
     return clear(&state, state_path, err);
+}
+
+int ds_operation_groups_done(const char *state_path, struct ds_error *err)
+{
+    DS_AUTO(file_lock) struct ds_file_lock lock = DS_FILE_LOCK_INIT;
+    DS_AUTO(state) struct ds_state state = {0};
+
+    if (open_state(state_path, &lock, &state, err) < 0)
+        return err->code == DS_E_MISSING ? 0 : -1;
+    if (ds_aim_of(&state) != DS_AIM_GROUPS || !ds_operation_is_dead(&state))
+        return 0;
+    return clear(&state, state_path, err);
+}
+
+void ds_operation_tidy(struct ds_state *state)
+{
+    if (ds_aim_of(state) == DS_AIM_OVER && ds_operation_is_dead(state))
+        forget(state);
 }
 
 bool ds_operation_is_dead(const struct ds_state *state)

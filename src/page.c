@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see page.h */
+#include "dshard/aim.h"
 #include "dshard/date.h"
 #include "dshard/num.h"
 #include "page_impl.h"
@@ -72,6 +73,20 @@ static const char STYLE[] =
     ".changes td:nth-child(4):after{content:' moved'}.changes "
     "td:nth-child(5):before{content:'gen. '}}";
 
+/* What only groups are left of is the watch's to end, and its `status` knows them. */
+static bool is_told_interrupted(const struct ds_state *state)
+{
+    enum ds_aim aim = ds_aim_of(state);
+
+    return state->operation_kind && (aim == DS_AIM_NONE || aim == DS_AIM_OPEN);
+}
+
+bool ds_page_has_operation(const struct ds_page *page)
+{
+    return page->state->operation_kind &&
+           !(page->operation_is_dead && ds_aim_of(page->state) == DS_AIM_OVER);
+}
+
 void ds_page_judge(const struct ds_page *page, struct ds_status *status)
 {
     const struct ds_trouble *trouble =
@@ -84,7 +99,7 @@ void ds_page_judge(const struct ds_page *page, struct ds_status *status)
                       "no state of the ring is known: every push is answered with 503");
     } else {
         ds_status_judge(status, page->state, page->now_ms);
-        if (page->operation_is_dead && page->state->operation_kind)
+        if (page->operation_is_dead && is_told_interrupted(page->state))
             ds_status_add_interrupted(status, page->state, page->now_ms);
     }
     if (!trouble || trouble->until_ms)
@@ -155,7 +170,7 @@ static void add_operation(const struct ds_page *page, struct ds_buf *out)
 {
     const struct ds_state *state = page->state;
 
-    if (!state->operation_kind)
+    if (!ds_page_has_operation(page))
         return;
     ds_buf_adds(out, "<tr><th>operation</th><td class=\"w\">");
     ds_svg_add_text(out, state->operation_kind);

@@ -15,6 +15,8 @@ void ds_page_judge(const struct ds_page *page, struct ds_status *status);
     "\xC2\xA0"                                                                           \
     "ago"
 
+/* Whether there is one to show: not one that a dead process left and that is over. */
+bool ds_page_has_operation(const struct ds_page *page);
 /* <time> that shows how long ago it was; "never" for 0. */
 void ds_page_add_time(const struct ds_page *page, int64_t at_ms, const char *behind,
                       struct ds_buf *out);

@@ -110,7 +110,7 @@ static void add_operation(struct ds_buf *out, const struct ds_page *page)
     const struct ds_state *state = page->state;
 
     ds_buf_adds(out, "\"operation\":");
-    if (!state->operation_kind) {
+    if (!ds_page_has_operation(page)) {
         ds_buf_adds(out, "null,");
         return;
     }

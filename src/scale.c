@@ -23,6 +23,7 @@ void ds_scale_release(struct ds_scale *scale)
 {
     free(scale->add);
     free(scale->remove);
+    free(scale->command);
     ds_state_release(&scale->known);
     ds_fleet_lock_free(scale->lock);
     ds_mover_report_release(&scale->report);
@@ -141,7 +142,8 @@ int ds_scale_enter(struct ds_scale *scale, const char *what, bool shown,
         scale->hooks.step(scale->hooks.arg, scale->step, scale->n_steps, what);
     if (ds_scale_may_go_on(scale, err) < 0)
         return -1;
-    return ds_operation_set(scale->config->state_file, scale->kind, what, err);
+    return ds_operation_set(scale->config->state_file,
+                            scale->command ? scale->command : scale->kind, what, err);
 }
 
 /* ---- writing ---- */
@@ -270,8 +272,10 @@ int ds_scale_run(struct ds_scale *scale, struct ds_error *err)
     scale->done = rc == 0;
     if (rc < 0 && err->code == DS_E_TEMP)
         ds_wrap(err, "not finished; the same command run again completes it");
-    if (ds_operation_end(scale->config->state_file, rc < 0 ? &ignored : err) < 0)
-        rc = -1;
+    if (rc < 0)
+        ds_ignore(ds_operation_leave(scale->config->state_file, &ignored));
+    else
+        rc = ds_operation_end(scale->config->state_file, err);
     ds_fleet_lock_free(scale->lock);
     scale->lock = NULL;
     return rc;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see status.h */
 #include "dshard/status.h"
+#include "dshard/aim.h"
 #include "dshard/num.h"
 
 enum { PROBLEM_MAX = 4096 };
@@ -144,7 +145,10 @@ void ds_status_judge_groups(struct ds_status *status, const struct ds_state *sta
     size_t n_misplaced = groups->moves ? groups->n_misplaced : 0;
     size_t n_doubled = groups->moves || groups->dedupes ? groups->n_doubled : 0;
 
-    if (groups->busy || !add_lateness(state, groups, wall_ms, &late))
+    if (groups->busy &&
+        wall_ms - state->operation_since_ms <= groups->patience_ms + DS_STATUS_BUSY_MS)
+        return;
+    if (!add_lateness(state, groups, wall_ms, &late))
         return;
     if (n_misplaced)
         ds_status_add(status, DS_VERDICT_DEGRADED,
@@ -174,12 +178,14 @@ void ds_status_add(struct ds_status *status, enum ds_verdict verdict, const char
 void ds_status_add_interrupted(struct ds_status *status, const struct ds_state *state,
                                int64_t wall_ms)
 {
+    DS_AUTO(buf) struct ds_buf advice = DS_BUF_INIT(PROBLEM_MAX);
     char age[DS_DURATION_TEXT_MAX];
 
     ds_duration_format_short(wall_ms - state->operation_since_ms, age);
+    ds_aim_add_advice(state, &advice);
     ds_status_add(status, DS_VERDICT_DEGRADED,
-                  "'%s', begun %s ago, was interrupted at '%s': run it again",
-                  state->operation_kind, age, state->operation_step);
+                  "'%s', begun %s ago, was interrupted at '%s': %s",
+                  state->operation_kind, age, state->operation_step, advice.data);
 }
 
 void ds_status_release(struct ds_status *status)

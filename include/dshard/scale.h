@@ -68,6 +68,7 @@ struct ds_scale {
     struct ds_config *config;     /* borrowed */
     struct ds_registry *registry; /* borrowed */
     const char *kind;             /* "scale up"; not owned */
+    char *command;                /* the same with servers (aim.h); owned; NULL: kind */
     struct ds_scale_options options;
     struct ds_scale_hooks hooks;
     struct ds_scale_server *add, *remove; /* owned */

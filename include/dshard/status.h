@@ -18,6 +18,8 @@ enum ds_verdict {
 enum { DS_N_VERDICTS = 3, DS_PROBLEMS_MAX = 32 };
 /* So long after a change of the ring, and watch.patience, groups have followed it. */
 enum { DS_STATUS_GROUPS_LATE_MS = 60000 };
+/* An operation that takes longer, beside the patience, is no excuse any more. */
+enum { DS_STATUS_BUSY_MS = 600000 };
 
 struct ds_status {
     enum ds_verdict verdict;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see acts.h */
 #include "acts.h"
+#include "dshard/aim.h"
 #include "dshard/log.h"
 #include "dshard/settle.h"
 #include "json.h"
@@ -12,6 +13,16 @@ void ds_cmd_acts_release(struct ds_cmd_acts *acts)
 {
     free(acts->items);
     *acts = (struct ds_cmd_acts){0};
+}
+
+char *ds_cmd_acts_command(const char *kind, const struct ds_cmd_acts *acts)
+{
+    DS_AUTO(ptr) void *list = ds_xcalloc(acts->n, sizeof(char *));
+    const char **servers = list;
+
+    for (size_t i = 0; i < acts->n; i++)
+        servers[i] = acts->items[i].server.address;
+    return ds_aim_kind(kind, servers, acts->n);
 }
 
 void ds_cmd_acts_add(struct ds_cmd_acts *acts, const struct ds_server *server,

@@ -21,6 +21,8 @@ int ds_cmd_acts_from_operands(const struct ds_cmd_context *ctx,
                               const struct ds_config *config, enum ds_act_kind kind,
                               struct ds_cmd_acts *acts, struct ds_error *err)
     DS_NODISCARD;
+/* "KIND SERVER...", new: the state's operation that does this to them (aim.h). */
+char *ds_cmd_acts_command(const char *kind, const struct ds_cmd_acts *acts) DS_NODISCARD;
 /* The same for servers that must be known already, with the weights they have. */
 int ds_cmd_acts_from_known(const struct ds_cmd_context *ctx,
                            const struct ds_config *config, enum ds_act_kind kind,

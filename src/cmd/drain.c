@@ -121,17 +121,21 @@ static int move_away(struct ds_cmd_context *ctx, struct ds_config *config,
         .after_arg = emptying,
     };
     struct ds_error ignored = DS_ERROR_INIT; /* status says that its process has ended */
+    DS_AUTO(str) char *command = ds_cmd_acts_command("drain", &emptying->acts);
     int rc;
 
     ds_mover_report_init(&report);
     for (size_t i = 0; i < emptying->acts.n; i++)
         leaving[i] = emptying->acts.items[i].server.address;
-    if (ds_operation_set(config->state_file, "drain", "moving groups", err) < 0)
+    if (ds_operation_set(config->state_file, command, "moving groups", err) < 0)
         return -1;
     ds_cmd_stop_init(&emptying->stop);
     rc = ds_relocate_run(&relocate, &report, err);
     ds_cmd_progress_clear(&emptying->progress);
-    ds_ignore(ds_operation_end(config->state_file, &ignored) < 0);
+    if (rc < 0)
+        ds_ignore(ds_operation_leave(config->state_file, &ignored));
+    else
+        ds_ignore(ds_operation_end(config->state_file, &ignored));
     if (rc < 0 && err->code == DS_E_TEMP)
         return ds_wrap(err, "not finished; the same command run again completes it");
     return rc;

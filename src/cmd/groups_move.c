@@ -248,6 +248,17 @@ static int repeat(struct run *run, struct ds_fleet_lock **lock, struct ds_error 
 /* ---- the commands -------------------------------------------------------------------
  */
 
+/* A look at some of the groups, or at some of the servers, does not tell. */
+static bool is_all_in_place(const struct run *run)
+{
+    struct ds_error ignored = DS_ERROR_INIT;
+
+    return !run->options->dry_run && !run->mover.match &&
+           run->mover.mode == DS_PLAN_MOVE && !run->report.plan.n_ownerless &&
+           ds_cmd_groups_check_read(&run->report, false, &ignored) == 0 &&
+           ds_mover_is_done(&run->report, DS_PLAN_MOVE);
+}
+
 static int work(struct run *run, struct ds_error *err)
 {
     DS_AUTO(fleet_lock) struct ds_fleet_lock *lock = NULL;
@@ -261,6 +272,8 @@ static int work(struct run *run, struct ds_error *err)
     if (rc == 0 && lock)
         ds_ignore(
             ds_operation_end_dead(run->config->state_file, run->total.command, &ignored));
+    if (rc == 0 && lock && is_all_in_place(run))
+        ds_ignore(ds_operation_groups_done(run->config->state_file, &ignored));
     return rc;
 }
 

@@ -285,6 +285,7 @@ static int prepare_and_run(struct run *run, const char *kind,
         run->scale.options = options;
         run->scale.hooks = hooks_of(run);
         choose(&run->scale, &acts);
+        run->scale.command = ds_cmd_acts_command(kind, &acts);
         rc = check_and_run(run, err);
     } else {
         rc = -1;

@@ -2,6 +2,7 @@
 /* status.c - one screen: is all well, who is a member, what changed last. */
 #include "dshard/status.h"
 #include "cmd.h"
+#include "dshard/aim.h"
 #include "dshard/clock.h"
 #include "dshard/keeper.h"
 #include "dshard/num.h"
@@ -113,7 +114,8 @@ static void add_operation(const struct ds_state *state, int64_t now_ms,
 
 static json_t *operation_json(const struct ds_state *state)
 {
-    if (!state->operation_kind)
+    if (!state->operation_kind ||
+        (ds_operation_is_dead(state) && ds_aim_of(state) == DS_AIM_OVER))
         return json_null();
     return json_pack("{ss,ss,ss,sI,sb}", "kind", state->operation_kind, "step",
                      state->operation_step, "by", state->operation_by, "since",
@@ -266,6 +268,18 @@ static int ask(struct ds_cmd_context *ctx, const struct options *o,
     return 0;
 }
 
+/* Whether something of a dead operation is left to do. */
+static bool is_interrupted(const struct ds_state *state,
+                           const struct ds_cmd_status_groups *groups)
+{
+    enum ds_aim aim = ds_aim_of(state);
+
+    if (!ds_operation_is_dead(state) || aim == DS_AIM_OVER)
+        return false;
+    return aim != DS_AIM_GROUPS ||
+           (groups->told && (groups->report.n_misplaced || groups->report.n_copies));
+}
+
 static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *err)
 {
     const struct options *o = opts;
@@ -278,10 +292,10 @@ static int run(struct ds_cmd_context *ctx, const void *opts, struct ds_error *er
     if (ds_cmd_load_state(ctx, o->state, &state, &path, NULL, err) < 0)
         return -1;
     ds_status_judge(&status, &state, now_ms);
-    if (ds_operation_is_dead(&state))
-        ds_status_add_interrupted(&status, &state, now_ms);
     if (!o->state && ask(ctx, o, &state, &status, &asked, err) < 0)
         return -1;
+    if (is_interrupted(&state, &asked.groups))
+        ds_status_add_interrupted(&status, &state, now_ms);
     if (ds_cmd_wants(ctx, "json"))
         show_json(ctx, &state, &status, &asked, now_ms);
     else

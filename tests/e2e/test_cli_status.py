@@ -103,6 +103,21 @@ def test_an_interrupted_operation_is_a_problem(env):
     assert content["verdict"] == "degraded" and content["operation"]["interrupted"]
 
 
+@pytest.mark.parametrize("intent, rc", [("joining", 3), ("out", 0), ("draining", 0)])
+def test_an_interrupted_operation_is_over_when_its_servers_are_settled(env, intent, rc):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    env.state().write(
+        [*SERVERS[:2], {"address": SERVERS[2], "intent": intent, "member": False}],
+        operation={"kind": f"scale up {SERVERS[2]}", "step": "joining", "since": now_ms(),
+                   "by": f"{socket.gethostname()}:{ended.pid}"})
+    result = status(env)
+    assert result.rc == rc and (f"dshard scale up {SERVERS[2]}, or give it up: "
+                                f"dshard deregister {SERVERS[2]}\n" in result.stdout) == (rc == 3)
+    content = check_schema("status", status(env, "-o", "json").json())
+    assert (content["operation"] is None) == (rc == 0)
+
+
 def test_an_operation_of_another_host_is_not_called_interrupted(env):
     env.state().write(SERVERS, operation={"kind": "scale up", "step": "x", "since": 1,
                                           "by": "elsewhere.example:999999"})

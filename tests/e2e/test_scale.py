@@ -164,7 +164,7 @@ def test_a_newcomer_is_listed_before_it_is_a_member(env):
     finally:
         scaling.kill()
         scaling.wait()
-    assert fleet.state.load()["operation"]["kind"] == "scale up"
+    assert fleet.state.load()["operation"]["kind"] == f"scale up {fleet.spare.address}"
 
 
 def test_who_comes_back_meanwhile_is_cleaned_and_rejoins(env):
@@ -305,7 +305,7 @@ def test_a_group_that_nobody_takes_stays_and_is_named(env):
     assert families(gone, job="odd") == {"clash": "1"}
     assert not rest.has(job="odd") and rest.has(job="even")
     assert fleet.state.server(gone.address)["intent"] == "draining", "it is scraped still"
-    assert fleet.state.load()["operation"] is None
+    assert fleet.state.load()["operation"]["step"] == "moving groups", "for status to tell"
     result = fleet.scale("down", gone.address, rc=1)
     assert '{job="odd"}' in result.stderr, result
     RawHTTP.once(gone.address, "DELETE", "/metrics/job/odd")
@@ -475,6 +475,42 @@ def test_ended_at_any_step_and_run_again_it_ends_the_same(env, number, steps):
         fleet.scale(*args, fast=())
         assert fleet.snapshot() == undisturbed, step
     fleet.assert_in_place([*rest, fleet.spare])
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "stopped"])
+def test_status_says_how_to_finish_it_until_it_is_given_up(env, number):
+    fleet = Fleet(env, n=2, groups=0)
+    spare = fleet.spare.address
+    kill_at(fleet, "waiting for Prometheus", number,
+            ["up", spare, "--settle", "60s", "--patience", "0s"])
+    result = env.dshard("status", config=fleet.config)
+    assert result.rc == 3 and (f"run it again: dshard scale up {spare}, or give it up: "
+                               f"dshard deregister {spare}\n") in result.stdout, result
+    env.dshard("deregister", spare, config=fleet.config).ok()
+    env.dshard("status", config=fleet.config).ok()
+    assert fleet.state.load()["operation"] is None
+
+
+def test_a_pass_of_groups_does_not_hide_a_scale_that_was_killed(env):
+    fleet = Fleet(env, n=3, groups=24)
+    gone, *rest = fleet.gateways
+    args = ["down", gone.address, "--patience", "60s"]
+    kill_at(fleet, "moving groups", signal.SIGKILL, args)
+    env.dshard("groups", "move", "--patience", "0s", config=fleet.config).ok()
+    result = env.dshard("status", config=fleet.config)
+    assert result.rc == 3 and f"run it again: dshard scale down {gone.address}" in result.stdout
+    fleet.scale("down", gone.address)
+    fleet.assert_in_place(rest)
+    env.dshard("status", config=fleet.config).ok()
+
+
+def test_the_watch_logs_whom_an_operator_takes_out(env):
+    fleet = Fleet(env, n=2, groups=0)
+    gone = fleet.gateways[0].address
+    env.dshard("drain", gone, config=fleet.config).ok()
+    wait_until(lambda: f"removed={gone}" in fleet.watch.log(), 3, "the watch to log it")
+    line = [l for l in fleet.watch.log().splitlines() if f"removed={gone}" in l]
+    assert len(line) == 1 and 'msg="ring changed"' in line[0] and "cause=operator" in line[0]
 
 
 # ---- drain --wait --------------------------------------------------------------------

@@ -174,6 +174,127 @@ static void what_a_dead_process_left_can_be_ended(void **state)
     }
 }
 
+static bool is_there(const struct place *place, const char *kind)
+{
+    DS_AUTO(state) struct ds_state found = {0};
+
+    load(place, &found);
+    if (kind && found.operation_kind)
+        assert_string_equal(found.operation_kind, kind);
+    return found.operation_kind != NULL;
+}
+
+/* An operation of that kind with a server of that intent. */
+static void put_one(const struct place *place, const char *kind, enum ds_intent intent,
+                    const char *by)
+{
+    DS_AUTO(state) struct ds_state state;
+
+    ds_state_init(&state);
+    ds_state_add(&state, "a:1", 3)->intent = intent;
+    put(place, &state);
+    set(place, kind, "x");
+    if (by)
+        date_back(place, by);
+}
+
+/* The watch's passes come seconds after a kill. */
+static void passes_leave_a_dead_one_alone_that_is_not_over(void **state)
+{
+    const struct place *place = *state;
+    DS_AUTO(str) char *dead = dead_process();
+    const struct {
+        const char *kind, *by, *then, *stays;
+        enum ds_intent intent;
+    } rows[] = {
+        {"scale down a:1", dead, "groups move", "scale down a:1", DS_INTENT_DRAINING},
+        {"scale up a:1", dead, "groups move", "scale up a:1", DS_INTENT_IN},
+        {"scale up a:1", dead, "groups move", "groups move", DS_INTENT_OUT},
+        {"scale down a:1", dead, "scale up a:1", "scale up a:1", DS_INTENT_DRAINING},
+        {"scale down a:1", NULL, "groups move", "groups move", DS_INTENT_DRAINING},
+        {"groups move", dead, "groups dedupe", "groups dedupe", DS_INTENT_DRAINING},
+    };
+
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        struct ds_error err = DS_ERROR_INIT;
+
+        put_one(place, rows[i].kind, rows[i].intent, rows[i].by);
+        set(place, rows[i].then, "moving groups");
+        assert_true(is_there(place, rows[i].stays));
+        assert_ok(ds_operation_end(place->path, &err), &err);
+        assert_int_equal(is_there(place, NULL), strcmp(rows[i].stays, rows[i].then) != 0);
+    }
+}
+
+static void who_leaves_it_unfinished_leaves_it_to_be_told(void **state)
+{
+    const struct place *place = *state;
+    struct ds_error err = DS_ERROR_INIT;
+
+    assert_ok(ds_operation_leave(place->path, &err), &err);
+    put_one(place, "scale up a:1", DS_INTENT_JOINING, NULL);
+    assert_ok(ds_operation_leave(place->path, &err), &err);
+    assert_true(is_there(place, "scale up a:1"));
+    put_one(place, "scale up a:1", DS_INTENT_OUT, NULL);
+    assert_ok(ds_operation_leave(place->path, &err), &err);
+    assert_false(is_there(place, NULL));
+}
+
+static void groups_in_place_end_a_dead_one_that_waited_for_them(void **state)
+{
+    const struct place *place = *state;
+    DS_AUTO(str) char *dead = dead_process();
+    const struct {
+        const char *kind, *by;
+        enum ds_intent intent;
+        bool stays;
+    } rows[] = {
+        {"scale up a:1", dead, DS_INTENT_IN, false},
+        {"drain a:1", dead, DS_INTENT_DRAINING, false},
+        {"scale up a:1", dead, DS_INTENT_JOINING, true},
+        {"scale down a:1", dead, DS_INTENT_DRAINING, true},
+        {"scale up a:1", NULL, DS_INTENT_IN, true},
+        {"groups move", dead, DS_INTENT_IN, true},
+    };
+    struct ds_error err = DS_ERROR_INIT;
+
+    assert_ok(ds_operation_groups_done(place->path, &err), &err);
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        put_one(place, rows[i].kind, rows[i].intent, rows[i].by);
+        assert_ok(ds_operation_groups_done(place->path, &err), &err);
+        assert_int_equal(is_there(place, NULL), rows[i].stays);
+    }
+}
+
+static void tidying_takes_only_a_dead_one_that_is_over(void **unused)
+{
+    DS_AUTO(str) char *dead = dead_process();
+    DS_AUTO(str) char *live = ds_process_name();
+    const struct {
+        const char *by;
+        enum ds_intent intent;
+        bool stays;
+    } rows[] = {
+        {dead, DS_INTENT_OUT, false},
+        {dead, DS_INTENT_JOINING, true},
+        {dead, DS_INTENT_IN, true}, /* its groups may be anywhere */
+        {live, DS_INTENT_OUT, true},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        DS_AUTO(state) struct ds_state state;
+
+        ds_state_init(&state);
+        ds_operation_tidy(&state);
+        ds_state_add(&state, "a:1", 1)->intent = rows[i].intent;
+        ds_set_str(&state.operation_kind, "scale up a:1");
+        ds_set_str(&state.operation_by, rows[i].by);
+        ds_operation_tidy(&state);
+        assert_int_equal(state.operation_kind != NULL, rows[i].stays);
+    }
+}
+
 static void only_a_process_of_this_host_is_known_to_be_dead(void **state)
 {
     DS_AUTO(str) char *dead = dead_process();
@@ -238,6 +359,10 @@ int main(void)
         IN_A_PLACE(the_same_again_is_not_written),
         IN_A_PLACE(only_ones_own_is_ended),
         IN_A_PLACE(what_a_dead_process_left_can_be_ended),
+        IN_A_PLACE(passes_leave_a_dead_one_alone_that_is_not_over),
+        IN_A_PLACE(who_leaves_it_unfinished_leaves_it_to_be_told),
+        IN_A_PLACE(groups_in_place_end_a_dead_one_that_waited_for_them),
+        IN_A_PLACE(tidying_takes_only_a_dead_one_that_is_over),
         IN_A_PLACE(only_a_process_of_this_host_is_known_to_be_dead),
         IN_A_PLACE(a_file_that_is_not_there_or_bad_is_an_error_and_left_alone),
         IN_A_PLACE(words_that_are_too_long_are_refused),

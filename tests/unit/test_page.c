@@ -188,7 +188,7 @@ static void without_history_servers_and_operation_there_is_a_page(void **unused)
 static void an_operation_runs_or_was_interrupted(void **unused)
 {
     DS_AUTO(fleet) struct fleet fleet;
-    DS_AUTO(buf) struct ds_buf runs, dead, stale;
+    DS_AUTO(buf) struct ds_buf runs, dead, stale, over;
     struct ds_page page;
 
     (void)unused;
@@ -208,6 +208,10 @@ static void an_operation_runs_or_was_interrupted(void **unused)
     page.operation_is_dead = true;
     html(&page, &dead);
     assert_has(&dead, "<li>&#39;scale up&#39;, begun 2m ago, was interrupted at");
+    ds_set_str(&fleet.state.operation_kind, "scale up gone:1"); /* it was given up */
+    html(&page, &over);
+    assert_has(&over, " healthy</h1>");
+    assert_lacks(&over, "scale up");
 }
 
 static void errors_have_their_age_and_the_present_one_counts(void **unused)

@@ -231,7 +231,8 @@ static void more_than_fit_are_counted(void **test)
     }
 }
 
-/* The problem that it makes of groups, NULL for none; the ring changed so long ago. */
+/* The problem that it makes of groups, NULL for none; the ring changed, and an operation
+   began, so long ago. */
 static void assert_groups(struct ds_status_groups groups, int64_t since_ms,
                           const char *problem)
 {
@@ -244,6 +245,7 @@ static void assert_groups(struct ds_status_groups groups, int64_t since_ms,
         state.history[0].at_ms = NOW - since_ms;
     }
     groups.patience_ms = 5 * MINUTE;
+    state.operation_since_ms = NOW - since_ms;
     ds_status_judge(&status, &state, NOW);
     ds_status_judge_groups(&status, &state, &groups, NOW);
     assert_int_equal(status.n_problems, problem != NULL);
@@ -283,9 +285,13 @@ static void groups_that_may_still_come_are_nothing_wrong(void **test)
     /* The patience, and some time to do it. */
     assert_groups((struct ds_status_groups){MOVES, .n_misplaced = 3}, 6 * MINUTE, NULL);
     assert_groups((struct ds_status_groups){MOVES, .n_doubled = 3}, 0, NULL);
-    /* Somebody is at it. */
+    /* Somebody is at it, and not for ever. */
     assert_groups((struct ds_status_groups){MOVES, .n_misplaced = 3, .busy = true},
-                  60 * MINUTE, NULL);
+                  15 * MINUTE, NULL);
+    assert_groups((struct ds_status_groups){MOVES, .n_misplaced = 3, .busy = true},
+                  15 * MINUTE + 1,
+                  "3 groups are misplaced, 15m after the last change of the ring: see "
+                  "dshard groups --misplaced, and the log of the watch");
     /* Nobody is to do it. */
     assert_groups((struct ds_status_groups){.n_misplaced = 3, .n_doubled = 3},
                   60 * MINUTE, NULL);
