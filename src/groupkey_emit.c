@@ -9,6 +9,31 @@
 /* Stands between names and values of an identity; never a byte of UTF-8. */
 enum { BETWEEN = 0xFF };
 
+/* Appends "/NAME/VALUE", MARK behind the name, and a NUL: one look at the room for all.
+ */
+static void add_pair(struct ds_buf *out, const struct ds_label *label, const char *mark,
+                     size_t mark_len, size_t value_len)
+{
+    size_t len = label->name_len + mark_len + value_len + 2;
+    char *at;
+
+    if (out->over || len > out->max - out->len) {
+        out->over = true;
+        return;
+    }
+    ds_buf_reserve(out, len);
+    at = out->data + out->len;
+    *at++ = '/';
+    memcpy(at, label->name, label->name_len);
+    at += label->name_len;
+    memcpy(at, mark, mark_len);
+    at += mark_len;
+    *at++ = '/';
+    memcpy(at, label->value, value_len);
+    at[value_len] = '\0';
+    out->len += len;
+}
+
 /* Checks a value and appends it to the key and to the URL, each with its name. */
 static int emit(struct ds_groupkey *group, const struct ds_label *label, bool nul_is_fine,
                 struct ds_error *err)
@@ -23,19 +48,13 @@ static int emit(struct ds_groupkey *group, const struct ds_label *label, bool nu
     if (!plain && !ds_utf8_is_valid(label->value, label->value_len))
         return ds_groupkey_refuse(group, err, "the value of", label->name,
                                   label->name_len, " is not UTF-8");
-    ds_buf_addc(&group->key, '/');
-    ds_buf_add(&group->key, label->name, label->name_len);
-    ds_buf_addc(&group->key, '/');
-    ds_buf_add(&group->key, label->value, label->value_len);
-    ds_buf_addc(&group->url, '/');
-    ds_buf_add(&group->url, label->name, label->name_len);
-    if (!plain)
-        ds_buf_add(&group->url, DS_GROUPKEY_BASE64, DS_GROUPKEY_BASE64_LEN);
-    ds_buf_addc(&group->url, '/');
-    if (plain)
-        ds_buf_add(&group->url, label->value, label->value_len);
-    else
-        ds_base64_encode_label(&group->url, label->value, label->value_len);
+    add_pair(&group->key, label, "", 0, label->value_len);
+    if (plain) {
+        add_pair(&group->url, label, "", 0, label->value_len);
+        return 0;
+    }
+    add_pair(&group->url, label, DS_GROUPKEY_BASE64, DS_GROUPKEY_BASE64_LEN, 0);
+    ds_base64_encode_label(&group->url, label->value, label->value_len);
     return 0;
 }
 

@@ -38,9 +38,23 @@ size_t ds_utf8_len(const char *s, size_t len)
     return 0;
 }
 
+/* How many bytes from the first on are ASCII, in steps of eight. */
+static size_t skip_ascii(const char *s, size_t len)
+{
+    uint64_t word;
+    size_t i = 0;
+
+    for (; len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, s + i, sizeof word);
+        if (word & UINT64_C(0x8080808080808080))
+            break;
+    }
+    return i;
+}
+
 bool ds_utf8_is_valid(const char *s, size_t len)
 {
-    for (size_t i = 0; i < len;) {
+    for (size_t i = skip_ascii(s, len); i < len;) {
         size_t n = ds_utf8_len(s + i, len - i);
 
         if (!n)

@@ -49,6 +49,24 @@ static void every_byte_outside_the_alphabet_is_refused(void **state)
     }
 }
 
+static void a_line_break_counts_nowhere_and_another_byte_never(void **state)
+{
+    static const char in[] = "L3Zhci9saWIvYQ", out[] = "/var/lib/a";
+
+    (void)state;
+    for (size_t at = 0; at < sizeof in; at++) {
+        char text[sizeof in + 1], decoded[sizeof text];
+
+        memcpy(text, in, at);
+        memcpy(text + at + 1, in + at, sizeof in - at);
+        text[at] = '\n';
+        assert_int_equal(ds_base64_decode(decoded, text, strlen(text)), strlen(out));
+        assert_memory_equal(decoded, out, strlen(out));
+        text[at] = '.';
+        assert_int_equal(ds_base64_decode(decoded, text, strlen(text)), -1);
+    }
+}
+
 static void values_are_written_without_padding(void **state)
 {
     static const struct {
@@ -107,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_read_as_pushgateway_reads_them),
         cmocka_unit_test(every_byte_outside_the_alphabet_is_refused),
+        cmocka_unit_test(a_line_break_counts_nowhere_and_another_byte_never),
         cmocka_unit_test(values_are_written_without_padding),
         cmocka_unit_test(what_does_not_fit_is_not_begun),
         cmocka_unit_test(what_is_written_reads_back_in_place),

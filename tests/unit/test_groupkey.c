@@ -301,9 +301,56 @@ static void a_warm_parser_keeps_its_memory(void **state)
     ds_groupkey_release(&group);
 }
 
+static void a_raw_byte_is_found_wherever_it_stands(void **state)
+{
+    static const char path[] = "/metrics/job/a!~bcdef/x/1";
+    DS_AUTO(groupkey) struct ds_groupkey group = {0};
+
+    (void)state;
+    ds_groupkey_init(&group);
+    for (size_t at = 14; at < 21; at++) {
+        for (int byte = 1; byte < 256; byte++) {
+            struct ds_error err = DS_ERROR_INIT;
+            bool raw = byte <= ' ' || byte == 0x7F;
+            char target[sizeof path];
+
+            memcpy(target, path, sizeof path);
+            target[at] = (char)byte;
+            /* Others are refused for what they are. */
+            if (strchr("%/?", byte) || byte >= 0x80)
+                continue;
+            if ((parse(&group, target, &err) == DS_OK) == raw)
+                fail_msg("byte %d at %zu: %s", byte, at, err.text);
+        }
+    }
+}
+
+static void many_labels_are_sorted_like_few(void **state)
+{
+    static const unsigned counts[] = {2, 15, 16, 17, 18, 100};
+    DS_AUTO(groupkey) struct ds_groupkey group = {0};
+
+    (void)state;
+    ds_groupkey_init(&group);
+    for (size_t i = 0; i < DS_COUNT(counts); i++) {
+        DS_AUTO(buf) struct ds_buf target = DS_BUF_INIT(DS_TARGET_MAX);
+        struct ds_error err = DS_ERROR_INIT;
+
+        ds_buf_adds(&target, "/metrics/job/a");
+        for (unsigned k = 0; k < counts[i]; k++)
+            ds_buf_addf(&target, "/x%03u/%u", k * 7 % 101, k);
+        assert_int_equal(parse(&group, target.data, &err), DS_OK);
+        assert_int_equal(group.n_labels, counts[i]);
+        for (size_t k = 1; k < group.n_labels; k++)
+            assert_true(memcmp(group.labels[k - 1].name, group.labels[k].name, 4) < 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_raw_byte_is_found_wherever_it_stands),
+        cmocka_unit_test(many_labels_are_sorted_like_few),
         cmocka_unit_test(targets_give_key_and_url),
         cmocka_unit_test(refusals_have_one_line_of_reason),
         cmocka_unit_test(a_long_reason_is_cut),
