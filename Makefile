@@ -5,6 +5,8 @@
 #                 CONSUL=1 shows two frontends that agree)
 # make test       all tests (SAN=1: under AddressSanitizer and UBSan)
 # make torture    what takes long: outages in earnest, a million requests, large packages
+# make bench      the figures of doc/performance.md, measured here (build/bench.json);
+#                 DYNAMIC_SHARDING=/path/to/binary compares with that program, too
 # make help       the other targets
 #
 # CC CPPFLAGS CFLAGS LDFLAGS LDLIBS PREFIX DESTDIR PKG_CONFIG are yours to set.
@@ -32,7 +34,7 @@ PKGS_LIB  := libcurl jansson yaml-0.1
 PKGS_FCGI := fcgi jansson
 GOALS     := $(or $(MAKECMDGOALS),all)
 # These goals must work before the libraries are installed.
-NO_BUILD_GOALS := deps deps-test deps-demo clean help dist format demo test check torture
+NO_BUILD_GOALS := deps deps-test deps-demo clean help dist format demo test check torture bench
 ifneq ($(filter-out $(NO_BUILD_GOALS),$(GOALS)),)
 PKG_CFLAGS     := $(shell $(PKG_CONFIG) --cflags $(sort $(PKGS_LIB) $(PKGS_FCGI)))
 LIBS_CLI       := $(shell $(PKG_CONFIG) --libs $(PKGS_LIB)) -lcrypt
@@ -70,7 +72,7 @@ CMD_OBJ  := $(CMD_SRC:%.c=$(BUILD)/%.o)
 FCGI_OBJ := $(FCGI_SRC:%.c=$(BUILD)/%.o)
 UNIT     := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 
-.PHONY: all unit demo test torture check check-unit check-e2e lint deps deps-demo deps-test \
+.PHONY: all unit bench bench-programs demo test torture check check-unit check-e2e lint deps deps-demo deps-test \
 	install uninstall dist clean format help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -115,7 +117,17 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libdshard-fcgi.a $(BUILD)/lib
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(LIBS_TEST) $(LDLIBS)
 
--include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(FCGI_OBJ:.o=.d) $(UNIT:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.d)
+# Allocations are counted in front of the C library.
+$(BUILD)/bench/micro: private BENCH_LDFLAGS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libdshard-fcgi.a $(BUILD)/libdshard.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $(BENCH_LDFLAGS) -o $@ $^ $(LIBS_CLI) $(LIBS_FCGI) $(LDLIBS)
+
+bench-programs: all $(BUILD)/bench/constant $(BUILD)/bench/micro
+
+-include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(FCGI_OBJ:.o=.d) $(UNIT:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.d) \
+	$(wildcard $(BUILD)/tests/bench/*.d)
 
 # ---- what people call ----------------------------------------------------------------
 
@@ -159,6 +171,12 @@ torture: deps-test
 	@bin/install-deps test-long
 	@$(MAKE) --no-print-directory all WERROR=1
 	@DSHARD_TEST_LONG=1 $(PYTHON) tests/run --build $(BUILD) --bin $(BIN) e2e
+
+# Never fails because of a figure: it says which are missed.
+bench:
+	@bin/install-deps build demo bench
+	@$(MAKE) --no-print-directory bench-programs
+	@$(PYTHON) tests/bench/run --build $(BUILD) --bin $(BIN) $(BENCH)
 
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the table: each a web server, with or without a program behind it."""
+
+import os
+
+from benchlib import SERVER_CPU, Constant, HAProxy, Seed, cpu_s, pids_of, pinned, rss_kib
+from fronts import LighttpdWithHandler
+from testenv import TOP, free_port
+
+EXAMPLES = os.path.join(TOP, "examples")
+FLOOR = "nginx, `return 307`"
+CONSTANT = "nginx + libfcgi that answers a constant"
+DSHARD = "nginx + dshard-fcgi, redirect"
+SEED = "dynamic-sharding"
+N_SERVERS = 4
+# Not one log line a request, and no connection that is given up after a thousand.
+QUIET = "access_log off; keepalive_requests 1000000;"
+
+FASTCGI = """
+    fastcgi_param REQUEST_METHOD $request_method;
+    fastcgi_param REQUEST_URI $request_uri;
+    fastcgi_pass_request_headers off;
+    fastcgi_pass_request_body off;
+    fastcgi_param CONTENT_LENGTH "";
+    fastcgi_keep_conn on;
+"""
+
+
+class Row:
+    """front: the web server; handler: the program behind it, if it is started apart."""
+
+    def __init__(self, name, address, front, handler=None):
+        self.name, self.address, self.front, self.handler = name, address, front, handler
+        self.rounds = []
+
+    def pids(self):
+        """(of the web server, of the handler)"""
+        pids = set(pids_of(self.front)) | set(pids_of(self.handler) if self.handler else ())
+        handler = {p for p in pids if name_of(p) in ("dshard-fcgi", "constant")}
+        return pids - handler, handler
+
+    def cpu_s(self):
+        return [sum(map(cpu_s, pids)) for pids in self.pids()]
+
+    def rss_kib(self):
+        return [sum(map(rss_kib, pids)) for pids in self.pids()]
+
+
+def name_of(pid):
+    with open(f"/proc/{pid}/comm", encoding="utf-8") as f:
+        return f.read().strip()
+
+
+def start_sinks(env):
+    """Addresses that take any push at once.  A real Pushgateway spends many times what the
+    proxies spend, and would be all that is measured."""
+    ports = [free_port() for _ in range(N_SERVERS)]
+    listens = "".join(f"listen 127.0.0.1:{port}; " for port in ports)
+    env.nginx(conf=f"server {{ listen 127.0.0.1:@PORT@; {listens} {QUIET} return 202; }}")
+    return sorted(f"127.0.0.1:{port}" for port in ports)
+
+
+def nginx_row(env, name, server, http="", handler=None):
+    front = env.nginx(conf=f"""{http}
+server {{ listen 127.0.0.1:@PORT@; {QUIET} client_max_body_size 0;
+{server}
+}}""")
+    return Row(name, front.address, front, handler)
+
+
+def example_rows(env, fcgi, servers):
+    """nginx.conf as it stands, but for the log; and one that keeps connections to the
+    servers, for which nginx wants an upstream each."""
+    def start(name, *more):
+        redirect_port = free_port()
+        front = env.nginx(path=os.path.join(EXAMPLES, "nginx.conf"), replacements=[
+            ("unix:/run/dshard/fcgi.sock", fcgi.nginx_address),
+            ("listen 9091;", f"{QUIET} listen 127.0.0.1:@PORT@;"),
+            ("listen 9092;", f"listen 127.0.0.1:{redirect_port};"),
+            ("    9092 ", f"    {redirect_port} "), *more])
+        return (Row(name, front.address, front, fcgi),
+                Row(DSHARD, f"127.0.0.1:{redirect_port}", front, fcgi))
+
+    names = "".join(f"    {s} server{i};\n" for i, s in enumerate(servers))
+    upstreams = "".join(f"upstream server{i} {{ server {s}; keepalive 64; }}\n"
+                        for i, s in enumerate(servers))
+    proxy, redirect = start("nginx + dshard-fcgi, proxy (the example)")
+    kept, _ = start(
+        "nginx + dshard-fcgi, proxy, kept connections",
+        ("upstream dshard {", f"map $dshard_server $dshard_upstream {{\n"
+                              f"    default $dshard_server;\n{names}}}\n{upstreams}"
+                              "upstream dshard {"),
+        ("://$dshard_server$dshard_uri", "://$dshard_upstream$dshard_uri"))
+    return redirect, proxy, kept
+
+
+def lighttpd_row(env, state):
+    front = env.add(LighttpdWithHandler(
+        env.dir, path=os.path.join(EXAMPLES, "lighttpd.conf"), replacements=[
+            ("server.port          = 9091", 'server.port = @PORT@\nserver.bind = "127.0.0.1"'),
+            ("/run/dshard/lighttpd.sock", "@DIR@/lighttpd.sock"),
+            ("/usr/local/bin/dshard-fcgi", os.path.join(os.environ["DSHARD_BIN"],
+                                                        "dshard-fcgi")),
+            ("--workers 2", "--workers 1"), ("/var/lib/dshard/ring.json", state.path)]))
+    front.start()
+    return Row("lighttpd + dshard-fcgi, redirect", front.address, front)
+
+
+def hash_row(env, servers, kept):
+    """What nginx does by itself."""
+    listed = " ".join(f"server {s};" for s in servers)
+    keep = "keepalive 64;" if kept else ""
+    return nginx_row(
+        env, "nginx `hash $request_uri consistent`" + (", kept connections" if kept else ""),
+        'location / { proxy_pass http://servers; proxy_http_version 1.1; '
+        'proxy_set_header Connection ""; client_body_buffer_size 1m; }',
+        f"upstream servers {{ hash $request_uri consistent; {listed} {keep} }}")
+
+
+def haproxy_row(env, servers):
+    listed = "\n".join(f"    server s{i} {s}" for i, s in enumerate(servers))
+    front = env.add(HAProxy(env.dir, f"""
+global
+    nbthread 1
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+frontend pushes
+    bind 127.0.0.1:@PORT@
+    default_backend servers
+backend servers
+    balance uri whole
+    hash-type consistent
+{listed}
+"""))
+    front.start()
+    return Row("HAProxy `balance uri`, `hash-type consistent`", front.address, front)
+
+
+def start_rows(env, state, servers, constant_program, seed_program):
+    """All of them, each with one process that works, on the servers' processor."""
+    with pinned(SERVER_CPU):
+        fcgi = env.fcgi(state, args=["--workers", "1"])
+        constant = env.add(Constant(env.dir, constant_program))
+        constant.start()
+        redirect, proxy, kept = example_rows(env, fcgi, servers)
+        rows = [
+            nginx_row(env, FLOOR, "return 307 http://127.0.0.1:9091$request_uri;"),
+            redirect,
+            nginx_row(env, CONSTANT, FASTCGI + "location / { fastcgi_pass constant; }",
+                      f"upstream constant {{ server {constant.nginx_address}; keepalive 32; }}",
+                      constant),
+            lighttpd_row(env, state),
+            hash_row(env, servers, True), haproxy_row(env, servers), kept,
+            hash_row(env, servers, False), proxy,
+        ]
+        if seed_program:
+            seed = env.add(Seed(env.dir, seed_program, servers))
+            seed.start()
+            rows.append(Row(SEED, seed.address, seed))
+    return rows
