@@ -21,6 +21,7 @@ from testenv.process import _session_pids as session_pids  # noqa: E402
 from testenv.servers import can_connect  # noqa: E402
 
 CPUS = sorted(os.sched_getaffinity(0))
+CONNECTIONS = 64
 # With one processor there is nothing to choose.
 SERVER_CPU, CLIENT_CPU = CPUS[0], CPUS[-1]
 os.sched_setaffinity(0, {CLIENT_CPU})  # this program and what it starts, but see pinned
@@ -120,7 +121,7 @@ class Seed(Process):
         return can_connect("127.0.0.1", self.port)
 
 
-def load(address, seconds, connections=64):
+def load(address, seconds, connections=CONNECTIONS):
     """One closed loop: each connection sends its next push when it has its answer."""
     done = subprocess.run(
         ["wrk", "-t1", f"-c{connections}",

@@ -54,18 +54,11 @@ static void add_connection(int epoll, int listening)
 
 static void answer(FCGX_Request *request)
 {
-    char body[4096], more;
-    int fd = request->ipcFd;
+    char body[4096];
 
-    /* Otherwise libfcgi takes a closed connection for a broken request and complains. */
-    if (recv(fd, &more, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
-        FCGX_Free(request, 1);
-        free(request);
-        return;
-    }
     request->keepConnection = 1; /* or FCGX_Accept_r would close it first */
     if (FCGX_Accept_r(request) != 0) {
-        free(request);
+        free(request); /* the peer has closed it */
         return;
     }
     while (FCGX_GetStr(body, sizeof body, request->in) > 0)

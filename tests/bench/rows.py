@@ -3,7 +3,8 @@
 
 import os
 
-from benchlib import SERVER_CPU, Constant, HAProxy, Seed, cpu_s, pids_of, pinned, rss_kib
+from benchlib import (CONNECTIONS, SERVER_CPU, Constant, HAProxy, Seed, cpu_s, pids_of, pinned,
+                      rss_kib)
 from fronts import LighttpdWithHandler
 from testenv import TOP, free_port
 
@@ -15,15 +16,6 @@ SEED = "dynamic-sharding"
 N_SERVERS = 4
 # Not one log line a request, and no connection that is given up after a thousand.
 QUIET = "access_log off; keepalive_requests 1000000;"
-
-FASTCGI = """
-    fastcgi_param REQUEST_METHOD $request_method;
-    fastcgi_param REQUEST_URI $request_uri;
-    fastcgi_pass_request_headers off;
-    fastcgi_pass_request_body off;
-    fastcgi_param CONTENT_LENGTH "";
-    fastcgi_keep_conn on;
-"""
 
 
 class Row:
@@ -68,30 +60,35 @@ server {{ listen 127.0.0.1:@PORT@; {QUIET} client_max_body_size 0;
     return Row(name, front.address, front, handler)
 
 
-def example_rows(env, fcgi, servers):
-    """nginx.conf as it stands, but for the log; and one that keeps connections to the
-    servers, for which nginx wants an upstream each."""
-    def start(name, *more):
-        redirect_port = free_port()
-        front = env.nginx(path=os.path.join(EXAMPLES, "nginx.conf"), replacements=[
-            ("unix:/run/dshard/fcgi.sock", fcgi.nginx_address),
-            ("listen 9091;", f"{QUIET} listen 127.0.0.1:@PORT@;"),
-            ("listen 9092;", f"listen 127.0.0.1:{redirect_port};"),
-            ("    9092 ", f"    {redirect_port} "), *more])
-        return (Row(name, front.address, front, fcgi),
-                Row(DSHARD, f"127.0.0.1:{redirect_port}", front, fcgi))
+def example(env, handler, *more):
+    """nginx.conf as it stands, but for the log, and for as many kept connections to the
+    handler as there are clients; (the front, the port that redirects)."""
+    port = free_port()
+    front = env.nginx(path=os.path.join(EXAMPLES, "nginx.conf"), replacements=[
+        ("unix:/run/dshard/fcgi.sock", handler.nginx_address),
+        ("keepalive 32;", f"keepalive {CONNECTIONS};"),
+        ("listen 9091;", f"{QUIET} listen 127.0.0.1:@PORT@;"),
+        ("listen 9092;", f"listen 127.0.0.1:{port};"), ("    9092 ", f"    {port} "), *more])
+    return front, f"127.0.0.1:{port}"
 
+
+def example_rows(env, fcgi, constant, servers):
+    """The example with us and with the constant behind it; and one that keeps connections
+    to the servers, for which nginx wants an upstream each."""
+    front, redirect = example(env, fcgi)
+    other, constant_at = example(env, constant)
     names = "".join(f"    {s} server{i};\n" for i, s in enumerate(servers))
-    upstreams = "".join(f"upstream server{i} {{ server {s}; keepalive 64; }}\n"
+    upstreams = "".join(f"upstream server{i} {{ server {s}; keepalive {CONNECTIONS}; }}\n"
                         for i, s in enumerate(servers))
-    proxy, redirect = start("nginx + dshard-fcgi, proxy (the example)")
-    kept, _ = start(
-        "nginx + dshard-fcgi, proxy, kept connections",
+    kept, _ = example(
+        env, fcgi,
         ("upstream dshard {", f"map $dshard_server $dshard_upstream {{\n"
                               f"    default $dshard_server;\n{names}}}\n{upstreams}"
                               "upstream dshard {"),
         ("://$dshard_server$dshard_uri", "://$dshard_upstream$dshard_uri"))
-    return redirect, proxy, kept
+    return (Row(DSHARD, redirect, front, fcgi), Row(CONSTANT, constant_at, other, constant),
+            Row("nginx + dshard-fcgi, proxy", front.address, front, fcgi),
+            Row("nginx + dshard-fcgi, proxy, kept connections", kept.address, kept, fcgi))
 
 
 def lighttpd_row(env, state):
@@ -109,7 +106,7 @@ def lighttpd_row(env, state):
 def hash_row(env, servers, kept):
     """What nginx does by itself."""
     listed = " ".join(f"server {s};" for s in servers)
-    keep = "keepalive 64;" if kept else ""
+    keep = f"keepalive {CONNECTIONS};" if kept else ""
     return nginx_row(
         env, "nginx `hash $request_uri consistent`" + (", kept connections" if kept else ""),
         'location / { proxy_pass http://servers; proxy_http_version 1.1; '
@@ -145,14 +142,10 @@ def start_rows(env, state, servers, constant_program, seed_program):
         fcgi = env.fcgi(state, args=["--workers", "1"])
         constant = env.add(Constant(env.dir, constant_program))
         constant.start()
-        redirect, proxy, kept = example_rows(env, fcgi, servers)
+        redirect, answer, proxy, kept = example_rows(env, fcgi, constant, servers)
         rows = [
             nginx_row(env, FLOOR, "return 307 http://127.0.0.1:9091$request_uri;"),
-            redirect,
-            nginx_row(env, CONSTANT, FASTCGI + "location / { fastcgi_pass constant; }",
-                      f"upstream constant {{ server {constant.nginx_address}; keepalive 32; }}",
-                      constant),
-            lighttpd_row(env, state),
+            redirect, answer, lighttpd_row(env, state),
             hash_row(env, servers, True), haproxy_row(env, servers), kept,
             hash_row(env, servers, False), proxy,
         ]
