@@ -3,6 +3,7 @@
 
 from rows import CONSTANT, DSHARD, FLOOR, SEED
 
+LATE_US = 5000
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 
 
@@ -58,15 +59,18 @@ def _against_seed(result, figure):
 
 def _reload(result, figure):
     quiet = result["reload"]["quiet"]
-    for name, what in (("small", "200 new rings of 16 a second"),
-                       ("large", "5 new rings of 1,000 × 500 a second")):
+    for name, what in (("small", "200 rewrites a second, a ring of 16"),
+                       ("large", "5 rewrites a second, a ring of 1,000 × 500")):
         busy = result["reload"][name]
-        more = (busy["p999_us"] - quiet["p999_us"]) / 1000
+        met = busy["p999_us"] - quiet["p999_us"] <= LATE_US and not busy["errors"]
+        noisy = quiet["p999_us"] > LATE_US
         figure(f"delay of a push by {what}", "≤ 5 ms",
                f"p99 {quiet['p99_us'] / 1000:.2f} → {busy['p99_us'] / 1000:.2f} ms, "
                f"p99.9 {quiet['p999_us'] / 1000:.2f} → {busy['p999_us'] / 1000:.2f} ms, "
                f"slowest {quiet['max_us'] / 1000:.1f} → {busy['max_us'] / 1000:.1f} ms, "
-               f"{busy['errors']} errors", more <= 5 and not busy["errors"])
+               f"{busy['errors']} errors" +
+               ("; the machine is too busy to tell" if noisy else ""),
+               None if noisy else met)
 
 
 def _scale(scale, figure):
@@ -123,7 +127,7 @@ def micro_tables(result):
 
 
 def figures_table(result):
-    words = {True: "met", False: "**MISSED**", None: "not measured"}
+    words = {True: "met", False: "**MISSED**", None: "not known"}
     return table(["what", "to reach", "measured", ""],
                  [[f["what"], f["figure"], f["measured"], words[f["met"]]]
                   for f in result["figures"]])

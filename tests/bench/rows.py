@@ -91,6 +91,36 @@ def example_rows(env, fcgi, constant, servers):
             Row("nginx + dshard-fcgi, proxy, kept connections", kept.address, kept, fcgi))
 
 
+def auth_row(env, fcgi, servers):
+    """nginx asks in a subrequest of its own, and keeps the connection on which it asked."""
+    names = "".join(f"    {s} server{i};\n" for i, s in enumerate(servers))
+    upstreams = "".join(f"upstream server{i} {{ server {s}; keepalive {CONNECTIONS}; }}\n"
+                        for i, s in enumerate(servers))
+    return nginx_row(env, "nginx + dshard-fcgi, `auth_request`, kept connections", """
+    location / {
+        auth_request /dshard-auth;
+        auth_request_set $dshard_server $upstream_http_x_dshard_server;
+        auth_request_set $dshard_uri $upstream_http_x_dshard_uri;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_pass http://$dshard_upstream$dshard_uri;
+    }
+    location = /dshard-auth {
+        internal;
+        fastcgi_param REQUEST_METHOD $request_method;
+        fastcgi_param REQUEST_URI $request_uri;
+        fastcgi_param DSHARD_MODE auth;
+        fastcgi_param CONTENT_LENGTH "";
+        fastcgi_pass_request_headers off;
+        fastcgi_pass_request_body off;
+        fastcgi_keep_conn on;
+        fastcgi_pass dshard;
+    }""", f"""
+map $dshard_server $dshard_upstream {{ default $dshard_server; {names} }}
+upstream dshard {{ server {fcgi.nginx_address}; keepalive {CONNECTIONS}; }}
+{upstreams}""", fcgi)
+
+
 def lighttpd_row(env, state):
     front = env.add(LighttpdWithHandler(
         env.dir, path=os.path.join(EXAMPLES, "lighttpd.conf"), replacements=[
@@ -147,6 +177,7 @@ def start_rows(env, state, servers, constant_program, seed_program):
             nginx_row(env, FLOOR, "return 307 http://127.0.0.1:9091$request_uri;"),
             redirect, answer, lighttpd_row(env, state),
             hash_row(env, servers, True), haproxy_row(env, servers), kept,
+            auth_row(env, fcgi, servers),
             hash_row(env, servers, False), proxy,
         ]
         if seed_program:
