@@ -13,6 +13,7 @@ import fronts
 from testenv import check_schema, clean_environ, wait_until
 from testenv.programs import wrapper
 from testenv.state import now_ms
+from testenv.wait import LONG
 
 HOUR = 3600 * 1000
 EVIL = "</title><script>alert('\"&')</script><img src=x onerror=alert(1)>\u0085\uffff"
@@ -174,7 +175,8 @@ def look(env, pages, *options):
             for a, b, background, seen, rows in found]
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no Chromium here")
+@pytest.mark.skipif(not LONG and not shutil.which("chromium"),
+                    reason="Chromium is large: `make torture` installs it")
 def test_a_browser_shows_it_on_a_phone_and_in_the_dark(env):
     state = env.state()
     pages = []
