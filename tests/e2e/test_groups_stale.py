@@ -158,8 +158,8 @@ def test_a_push_where_ours_was_refused_is_no_phantom(env):
     pair.at_new.after = late
     result, _ = pair.move(rc=1)
     assert pushed and families(pair.new, job=pushed[0]) == {"m": "2"}
-    # A refusal that is not the guard's is not tried without it.
-    assert pair.at_new.counts["PUT"] == 20 and len(result["refused"]) == 19
+    # A refusal that is not the guard's is not tried without it.  (A pass is bounded.)
+    assert 1 < pair.at_new.counts["PUT"] == len(result["refused"]) + 1 <= 20
 
 
 def test_a_server_that_comes_back_with_old_data_has_not_got_it(env):
