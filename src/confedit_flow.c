@@ -122,12 +122,31 @@ static void close_line(struct ds_page *page, size_t at)
     ds_page_kill(page, line, ds_page_next(page, at));
 }
 
+/* "[a,\n b]" without a is "[b]". */
+static bool pull_up_next(struct ds_page *page, size_t i, size_t end)
+{
+    size_t stop = ds_page_break(page, end), open = page->items[i].start, next;
+
+    while (open > page->from && ds_page_is_blank(page->text[open - 1]))
+        open--;
+    if (i || page->n_items < 2 || page->items[1].gone || leads_with_comma(page, 1) ||
+        !open || page->text[open - 1] != '[' || !ds_page_is_empty(page, end, stop))
+        return false;
+    next = ds_page_next(page, end);
+    if (!ds_page_is_empty(page, next, page->items[1].start))
+        return false;
+    ds_page_kill(page, end, page->items[1].start);
+    return true;
+}
+
 static void remove_inline(struct ds_page *page, size_t i)
 {
     size_t start = page->items[i].start, end = behind(page, i), next = end;
     bool shared = i && page->items[i - 1].end > ds_page_line(page, start);
 
     ds_page_kill(page, start, end);
+    if (pull_up_next(page, i, end))
+        return;
     while (ds_page_is_blank(page->text[next]))
         next++;
     if (page->text[next] == ']') {

@@ -200,6 +200,9 @@ static const struct row flows[] = {
     {"\xEF\xBB\xBFpushgateway: {servers: [a:1, b:1]}", "c:1", "a:1",
      "\xEF\xBB\xBFpushgateway: {servers: [b:1, c:1]}"},
     /* several lines */
+    {LINES("[a:1,\n    b:1,\n    c:1]"), NULL, "a:1", LINES("[b:1,\n    c:1]")},
+    {LINES("[ a:1,\n    b:1]"), "d:1", "a:1", LINES("[ b:1,\n    d:1]")},
+    {LINES("[a:1, # one\n    b:1]"), NULL, "a:1", LINES("[\n    b:1]")},
     {LINES("[\n    a:1,\n    b:1,\n    c:1\n  ]"), NULL, "b:1",
      LINES("[\n    a:1,\n    c:1\n  ]")},
     {LINES("[\n    a:1,\n    b:1,\n    c:1\n  ]"), NULL, "c:1",
@@ -219,7 +222,7 @@ static const struct row flows[] = {
      LINES("[a:1,\n            b:1,\n            c:1]")},
     {LINES("[a:1,\n            b:1]"), NULL, "b:1", LINES("[a:1]")},
     {LINES("[a:1,\n            b:1,\n            c:1]"), NULL, "b:1 c:1", LINES("[a:1]")},
-    {LINES("[a:1,\n            b:1]"), NULL, "a:1", LINES("[\n            b:1]")},
+    {LINES("[a:1,\n            b:1]"), NULL, "a:1", LINES("[b:1]")},
     {LINES("[a:1, b:1,\n            c:1, d:1]"), "e:1", "b:1 d:1",
      LINES("[a:1,\n            c:1,\n            e:1]")},
     {LINES("[\n    a:1, b:1,\n    c:1]"), NULL, "a:1 b:1", LINES("[\n    c:1]")},
