@@ -9,6 +9,7 @@ enum {
     SLACK = 4,       /* a reading may take longer than the other one by a 4th */
     GONE_MS = 1000,  /* a DELETE is queued, and done so much later at the most */
     DELETES_MAX = 2, /* of one copy, which stays all the same */
+    QUICK_MS = 100,  /* who takes no longer to read is read beside others */
 };
 
 /* ---- readings -----------------------------------------------------------------------
@@ -187,6 +188,33 @@ static void run_delete(struct ds_mover *mover, const struct ds_move *move)
     ds_mover_step(mover);
 }
 
+static bool is_quick(const struct ds_mover *mover, size_t server)
+{
+    return !mover->peers[server].broken && !is_fresh(mover, server, 0) &&
+           ds_mover_reading_ms(mover, server) <= QUICK_MS;
+}
+
+/* One after the other would take longer.  Who is slow makes the others wait, and so is
+   left for its own turn. */
+static void read_ahead(struct ds_mover *mover, struct ds_move *const *moves, size_t n)
+{
+    DS_AUTO(ptr) void *seen_list = ds_xcalloc(mover->report->n_servers, sizeof(bool));
+    DS_AUTO(ptr) void *list = ds_xcalloc(mover->report->n_servers, sizeof(size_t));
+    bool *seen = seen_list;
+    size_t *servers = list, n_servers = 0;
+
+    for (size_t i = 0; i < n && i < DS_MOVER_BATCH_MAX; i++) {
+        const size_t both[] = {moves[i]->from, moves[i]->to};
+
+        for (size_t k = 0; k < 2; k++) {
+            if (!seen[both[k]] && is_quick(mover, both[k]))
+                servers[n_servers++] = both[k];
+            seen[both[k]] = true;
+        }
+    }
+    ds_mover_read(mover, servers, n_servers);
+}
+
 int ds_mover_run_deletes(struct ds_mover *mover, struct ds_move **moves, size_t n,
                          struct ds_error *err)
 {
@@ -194,6 +222,10 @@ int ds_mover_run_deletes(struct ds_mover *mover, struct ds_move **moves, size_t 
     for (size_t i = 0; i < n && !ds_mover_must_stop(mover); i++) {
         if (ds_fleet_lock_check(mover->lock, err) < 0)
             return -1;
+        if (!ds_mover_can_do(mover, moves[i]))
+            continue;
+        if (!is_fresh(mover, moves[i]->from, 0) || !is_fresh(mover, moves[i]->to, 0))
+            read_ahead(mover, moves + i, n - i);
         if (ds_mover_can_do(mover, moves[i]))
             run_delete(mover, moves[i]);
     }
