@@ -223,7 +223,7 @@ def watch_is_hung(env):
         watch.pause()
         result = run(env, "register", gateways[1].address, "--timeout", "300ms", config=config)
         watch.resume()
-        if "is locked" not in result.stderr:  # or it hung in the middle of a write
+        if "is locked" not in result[1]:  # or it hung in the middle of a write
             break
     wait_until(lambda: len(env.state().members()) == 2, 5, "it to follow")
     return result
@@ -313,6 +313,31 @@ def log_server_but(env):
     return watch
 
 
+def log_not_tended(env):
+    """Somebody else has the fleet's lock when a server comes back."""
+    gateways = env.pushgateways(2)
+    with open(env.path(".ring.json.fleet"), "a", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        watch = env.watch(env.config(gateways, watch={"groups": "move"}))
+        gateways[0].kill9()
+        wait_until(lambda: env.state().server(gateways[0].address)["health"] == "down", 5)
+        gateways[0].start()
+        wait_until(lambda: "stays held" in watch.log() and "not tended" in watch.log(), 15,
+                   "both lines")
+    return watch
+
+
+def log_group_refused(env):
+    gateways = env.pushgateways(2)
+    members = ",".join(g.address for g in gateways)
+    owner = env.dshard("ring", "lookup", "/metrics/job/a", "--members", members).stdout.split()[0]
+    for gateway in gateways:
+        at_home = gateway.address == owner
+        gateway.push("/metrics/job/b" if at_home else "/metrics/job/a",
+                     f"# TYPE m {'counter' if at_home else 'gauge'}\nm 1\n")
+    return env.watch(env.config(gateways, watch={"groups": "move", "patience": "1s"}))
+
+
 def log_ring_frozen(env):
     gateways = env.pushgateways(1)
     watch = env.watch(env.config(gateways))
@@ -381,6 +406,9 @@ ENTRIES = {
     "another watch keeps": second_watch,
     'msg="server down"': log_server_down,
     'msg="server back': log_server_held,
+    'msg="server stays held': log_not_tended,
+    'msg="groups not tended': log_not_tended,
+    'msg="group refused': log_group_refused,
     'msg="server up, but"': log_server_but,
     'msg="ring changed"': log_server_down,
     'msg="ring frozen"': log_ring_frozen,

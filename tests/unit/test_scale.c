@@ -187,7 +187,7 @@ static void too_few_may_not_remain(void **test)
     assert_refused(f, DS_E_REFUSED, "1 healthy server would remain");
     /* Who comes counts, and so the next check is asked. */
     add(f, 'd', 1);
-    assert_refused(f, DS_E_NET, "127.0.0.1:4");
+    assert_refused(f, DS_E_TEMP, "127.0.0.1:4");
 }
 
 static void whoever_is_down_already_is_no_loss(void **test)
