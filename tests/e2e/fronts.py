@@ -2,6 +2,7 @@
 """Web servers in front of dshard-fcgi: the examples as they stand, and a few others."""
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -94,8 +95,12 @@ def apache_example(env, fcgi, more=()):
 
 
 def apache_cgi_example(env, state):
+    # Apache's user may not come to where the tree lies.
+    program = shutil.copy(PROGRAM, env.path("dshard-fcgi"))
+    os.chmod(program, 0o755)
     apache = env.add(Apache(env.dir, path=APACHE_CGI_EXAMPLE, modules=("mpm_prefork", "cgi"), replacements=[
-        *APACHE_PORT, ("/usr/local/bin", BIN), ("/var/lib/dshard/ring.json", state.path)]))
+        *APACHE_PORT, ("/usr/local/bin", os.path.dirname(program)),
+        ("/var/lib/dshard/ring.json", state.path)]))
     return apache.start()
 
 

@@ -13,7 +13,8 @@ from testenv.traffic import (Clients, Group, exact, flapping, gaps, history, mis
                             places, push_all, series_identity)
 from testenv.wait import LONG, SLOW
 
-N_GROUPS, RATE, PATIENCE = (1000, 100, 15) if LONG else (150, 30, 4)
+# Each is pushed every 5 s, so that two pushes are no tie.
+N_GROUPS, RATE, PATIENCE = (1000, 100, 15) if LONG else (150, 15, 4)
 SCRAPE = 1  # seconds
 
 PROMETHEUS = """
