@@ -112,7 +112,7 @@ class InUse:
             missing = gaps(samples, 2 * SCRAPE + 1, excused)
             if missing:
                 wrong.append(f"{group.labels} was missing: {missing}")
-            if flapping(samples) > 5:
+            if flapping(samples) > 5 * SLOW:
                 wrong.append(f"{group.labels} flapped for {flapping(samples):.1f} s")
         assert not wrong, f"{len(wrong)} of {len(self.groups)}: {wrong[:8]}"
 
