@@ -228,14 +228,19 @@ def gaps(samples, longest, excused=()):
     return found
 
 
-def flapping(samples):
-    """The longest time for which an old value was seen after a newer one, in seconds; the
-    values of a group only grow."""
-    worst, first_seen = 0.0, []  # (value, when it was seen first), growing
+def flapping(samples, together=3):
+    """The longest time for which an old value and a newer one were both there, in seconds.
+    The values of a group only grow; one that was away longer than `together` comes anew."""
+    worst, runs = 0.0, {}  # {value: [[first, last], ...]}
     for at, value in samples:
-        newer = next((t for v, t in first_seen if v > value), None)
-        if newer is not None:
-            worst = max(worst, at - newer)
-        elif not first_seen or value > first_seen[-1][0]:
-            first_seen.append((value, at))
+        seen = runs.setdefault(value, [])
+        if seen and at - seen[-1][1] <= together:
+            seen[-1][1] = at
+        else:
+            seen.append([at, at])
+    for value, seen in runs.items():
+        newer = min((other[0][0] for v, other in runs.items() if v > value), default=None)
+        for first, last in seen:
+            if newer is not None and last > newer:
+                worst = max(worst, last - max(first, newer))
     return worst
