@@ -79,7 +79,7 @@ struct ds_conn *ds_conns_add(struct ds_conns *conns, int fd)
     conn->fd = fd;
     conn->answer = -1;
     conn->events = 0;
-    conn->used = conn->keep = false;
+    conn->used = conn->keep = conn->ends = false;
     ds_conns_move(conns, conn, DS_CONN_IDLE, INT64_MAX);
     conns->n++;
     return conn;

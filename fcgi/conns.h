@@ -28,6 +28,7 @@ struct ds_conn {
     uint32_t events;     /* what epoll watches it for; 0: it does not */
     bool used;           /* it has brought a request */
     bool keep;           /* the web server wants to use it again */
+    bool ends;           /* the web server sends no more */
     int64_t deadline_ms; /* monotonic */
     struct ds_frames frames;
     struct ds_buf head; /* READING: the request up to the end of its parameters */

@@ -95,7 +95,7 @@ static void watch(struct transport *t, struct ds_conn *conn, uint32_t events)
 
 static void become_idle(struct transport *t, struct ds_conn *conn)
 {
-    if (!conn->keep || is_stopping(t)) {
+    if (!conn->keep || conn->ends || is_stopping(t)) {
         drop(t, conn);
         return;
     }
@@ -301,8 +301,10 @@ static void on_signal(struct transport *t)
         begin_stop(t);
 }
 
-static void on_conn(struct transport *t, struct ds_conn *conn)
+static void on_conn(struct transport *t, struct ds_conn *conn, uint32_t events)
 {
+    /* Told once: after the answer to what has come, nothing will come any more. */
+    conn->ends = conn->ends || (events & EPOLLRDHUP);
     switch (conn->state) {
     case DS_CONN_FREE: /* was closed earlier in this round */
         break;
@@ -355,7 +357,7 @@ static int loop(struct transport *t, struct ds_error *err)
             if (what == &t->signals)
                 on_signal(t);
             else if (what != t->listening)
-                on_conn(t, what);
+                on_conn(t, what, events[i].events);
             else if (!is_stopping(t))
                 accept_one(t);
         }

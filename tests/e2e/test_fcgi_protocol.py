@@ -202,6 +202,19 @@ def test_random_damage_never_harms(fcgi):
     assert_prompt(fcgi)
 
 
+def test_who_has_sent_his_last_is_closed_after_the_answer(fcgi):
+    """Request and end come at once, to a connection that is kept."""
+    with fcgi.connect() as sock:
+        sock.sendall(request("PUT", PUSH, keep=True))
+        assert read_answer(sock).header("Location") == LOCATION
+        fcgi.pause()
+        sock.sendall(request("PUT", PUSH, keep=True))
+        sock.shutdown(socket.SHUT_WR)
+        fcgi.resume()
+        assert read_answer(sock).header("Location") == LOCATION
+        assert is_closed(sock)
+
+
 def test_the_next_request_before_the_answer_ends_the_connection(fcgi):
     """libfcgi reads ahead, so the second one cannot be answered; the web server sees that."""
     with fcgi.connect() as sock:
