@@ -1,56 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fuzzer's checks on its corpus and on what is near it, for machines without
-   libFuzzer. */
+/* see corpus.h */
 #include "test.h"
 
 #include "../fuzz/fuzz_consul_health.c"
-#include "dshard/file.h"
-#include "random.h"
+#include "corpus.h"
 
-#include <glob.h>
+enum { CHANGES = 20, SMALL = 2000 };
 
-enum { INPUT_MAX = 100000, CHANGES = 20, SMALL = 2000 };
-
-static void ds_auto_glob(glob_t *found)
-{
-    globfree(found);
-}
-
-/* An exact copy on the heap, so that the sanitizer sees a read behind its end. */
-static void feed(const char *data, size_t len)
-{
-    uint8_t *copy = ds_xmalloc(len);
-
-    memcpy(copy, data, len);
-    assert_int_equal(LLVMFuzzerTestOneInput(copy, len), 0);
-    free(copy);
-}
-
-static void feed_file(struct random *r, const char *path)
+static void feed(struct random *r, struct ds_buf *input)
 {
     static const char odd[] = "\"{}[]:,-.\\ue09 \xC3\xFF";
-    DS_AUTO(buf) struct ds_buf input = DS_BUF_INIT(INPUT_MAX);
-    struct ds_error err = DS_ERROR_INIT;
 
-    assert_ok(ds_file_read(&input, path, &err), &err);
-    feed(input.data, input.len);
-    for (int i = 0; input.len && input.len < SMALL && i < CHANGES; i++) {
-        input.data[random_below(r, input.len)] = odd[random_below(r, sizeof odd)];
-        feed(input.data, input.len);
-        feed(input.data, random_below(r, input.len));
-    }
+    corpus_feed_odd(r, input, odd, sizeof odd, input->len < SMALL ? CHANGES : 0);
 }
 
 static void the_corpus_and_what_is_near_it_pass(void **state)
 {
     struct random r = random_start(__func__);
-    DS_AUTO(glob) glob_t found = {0};
 
     (void)state;
-    assert_int_equal(glob("tests/fuzz/corpus/consul_health/*", 0, NULL, &found), 0);
-    assert_true(found.gl_pathc >= 10);
-    for (size_t i = 0; i < found.gl_pathc; i++)
-        feed_file(&r, found.gl_pathv[i]);
+    corpus_each("tests/fuzz/corpus/consul_health/*", 10, &r, feed);
 }
 
 int main(void)
