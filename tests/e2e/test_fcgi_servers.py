@@ -278,8 +278,9 @@ def test_with_auth_request_a_killed_handlers_successor_is_asked(env):
         with second:
             second.recv(65536)
             text = b"X-Dshard-Status: 400\r\nX-Dshard-Reason: second\r\nStatus: 403\r\n\r\n"
-            for kind, data in ((6, text), (6, b""), (3, bytes(8))):
-                second.sendall(struct.pack(">BBHHBB", 1, kind, 1, len(data), 0, 0) + data)
+            # In one piece: nginx may close as soon as it knows the status.
+            second.sendall(b"".join(struct.pack(">BBHHBB", 1, kind, 1, len(data), 0, 0) + data
+                                    for kind, data in ((6, text), (6, b""), (3, bytes(8)))))
             second.recv(1)  # until nginx has read it
 
     with socket.create_server(("127.0.0.1", 0)) as listening:

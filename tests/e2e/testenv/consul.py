@@ -247,8 +247,11 @@ class Consul(Process):
                                               key=order.index, default="passing")
                 for e in self.health(service)}
 
-    def wait_passing(self, addresses, timeout=15):
-        """Until all these are registered and passing."""
+    def wait_passing(self, addresses, timeout=45):
+        """Until all these are registered and passing.
+
+        A client agent whose first synchronization met no server tries again after 15 to 30 s.
+        """
         wanted = {getattr(a, "address", a) for a in addresses}
 
         def ready():
