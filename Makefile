@@ -124,7 +124,7 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libdshard-fcgi.a $(BUILD)/li
 	@mkdir -p $(@D)
 	$(Q)$(LINK) $(BENCH_LDFLAGS) -o $@ $^ $(LIBS_CLI) $(LIBS_FCGI) $(LDLIBS)
 
-bench-programs: all $(BUILD)/bench/constant $(BUILD)/bench/micro
+bench-programs: all $(addprefix $(BUILD)/bench/,constant micro paced)
 
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(FCGI_OBJ:.o=.d) $(UNIT:$(BUILD)/tests/%=$(BUILD)/tests/unit/%.d) \
 	$(wildcard $(BUILD)/tests/bench/*.d)
