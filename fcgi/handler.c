@@ -154,37 +154,41 @@ static void refuse(const struct context *c, enum ds_refusal refusal, const char 
     refuse_with(c, refusal, reason, NULL);
 }
 
-/* SCHEME://OWNER and the servers' prefix and the canonical path, safe in a header. */
-static void make_url(const struct context *c, const struct ds_server *owner)
+/* The servers' prefix and the canonical path, safe in a header. */
+static void add_uri(const struct context *c, struct ds_buf *out)
 {
-    struct ds_handler *handler = c->handler;
-    const struct ds_state *state = c->view->state;
+    const struct ds_buf *url = &c->handler->group.url;
 
-    ds_buf_clear(&handler->url);
-    ds_buf_adds(&handler->url, state->scheme);
-    ds_buf_adds(&handler->url, "://");
-    ds_buf_adds(&handler->url, owner->address);
-    ds_buf_adds(&handler->url, state->route_prefix);
-    ds_response_add_url(&handler->url, handler->group.url.data, handler->group.url.len);
+    ds_buf_adds(out, c->view->state->route_prefix);
+    ds_response_add_url(out, url->data, url->len);
+}
+
+static void add_url(const struct context *c, const struct ds_server *owner,
+                    struct ds_buf *out)
+{
+    ds_buf_adds(out, c->view->state->scheme);
+    ds_buf_adds(out, "://");
+    ds_buf_adds(out, owner->address);
+    add_uri(c, out);
 }
 
 static void redirect(const struct context *c, const struct ds_server *owner)
 {
-    struct ds_response *response = c->response;
+    struct ds_buf *head = &c->response->head, *body = &c->response->body;
 
-    ds_response_begin(response, 307);
-    ds_response_header(response, "Location", c->handler->url.data);
-    ds_buf_adds(&response->body, "this group belongs to ");
-    ds_buf_adds(&response->body, owner->address);
-    ds_buf_adds(&response->body, ": follow redirects (curl -L)\n");
+    ds_response_begin(c->response, 307);
+    ds_buf_adds(head, "Location: ");
+    add_url(c, owner, head);
+    ds_buf_adds(head, "\r\n");
+    ds_buf_adds(body, "this group belongs to ");
+    ds_buf_adds(body, owner->address);
+    ds_buf_adds(body, ": follow redirects (curl -L)\n");
     finish(c, TEXT);
 }
 
 static void answer_push(const struct context *c, const struct ds_server *owner)
 {
     struct ds_response *response = c->response;
-    const char *scheme = c->view->state->scheme;
-    size_t origin = strlen(scheme) + strlen("://") + strlen(owner->address);
 
     if (c->mode == DS_MODE_REDIRECT) {
         redirect(c, owner);
@@ -192,26 +196,31 @@ static void answer_push(const struct context *c, const struct ds_server *owner)
     }
     ds_response_begin(response, 200);
     if (c->mode == DS_MODE_PROXY)
-        ds_response_header(response, "X-Accel-Redirect", "@pushgateway");
-    ds_response_header(response, "X-Dshard-Scheme", scheme);
+        ds_buf_adds(&response->head, "X-Accel-Redirect: @pushgateway\r\n");
+    ds_response_header(response, "X-Dshard-Scheme", c->view->state->scheme);
     ds_response_header(response, "X-Dshard-Server", owner->address);
-    ds_response_header(response, "X-Dshard-Uri", c->handler->url.data + origin);
+    ds_buf_adds(&response->head, "X-Dshard-Uri: ");
+    add_uri(c, &response->head);
+    ds_buf_adds(&response->head, "\r\n");
     finish(c, TEXT);
 }
 
 /* GET: who would get this push; the text is what the seed answers. */
 static void answer_lookup(const struct context *c, const struct ds_server *owner)
 {
+    struct ds_buf *body = &c->response->body, *url = &c->handler->url;
+
     ds_response_begin(c->response, 200);
     ds_response_header(c->response, "Vary", "Accept");
     if (ds_lookup_wants_json(c->request->accept)) {
-        ds_lookup_format(c->view->state, &c->handler->group, owner, c->handler->url.data,
-                         &c->response->body);
+        ds_buf_clear(url);
+        add_url(c, owner, url);
+        ds_lookup_format(c->view->state, &c->handler->group, owner, url->data, body);
         finish(c, JSON);
         return;
     }
-    ds_buf_adds(&c->response->body, "nextUrl:");
-    ds_buf_add(&c->response->body, c->handler->url.data, c->handler->url.len);
+    ds_buf_adds(body, "nextUrl:");
+    add_url(c, owner, body);
     finish(c, TEXT);
 }
 
@@ -241,7 +250,6 @@ static void answer_owner(const struct context *c, bool push)
     struct ds_ring_hit hit;
 
     ds_ring_find(view->ring, handler->group.key.data, handler->group.key.len, &hit);
-    make_url(c, hit.owner);
     if (!push) {
         answer_lookup(c, hit.owner);
         return;
@@ -256,8 +264,8 @@ static void answer_group(const struct context *c)
 {
     struct ds_handler *handler = c->handler;
     bool push = ds_method_is_push(c->method);
-    int parsed =
-        ds_groupkey_parse(&handler->group, c->path, strlen(c->path), &handler->err);
+    size_t len = c->path_len + strlen(c->path + c->path_len);
+    int parsed = ds_groupkey_parse(&handler->group, c->path, len, &handler->err);
 
     if (parsed < 0 && handler->err.code != DS_E_BAD_PATH)
         refuse_path(c);
@@ -297,6 +305,8 @@ static const char *skip_authority(const char *target)
 {
     static const char *const schemes[] = {"http://", "https://"};
 
+    if (*target == '/')
+        return target;
     for (size_t i = 0; i < DS_COUNT(schemes); i++) {
         size_t len = strlen(schemes[i]);
 
@@ -318,7 +328,7 @@ static bool cut_prefix(struct context *c, const char *prefix)
             return false;
         c->path += len;
     }
-    c->path_len = strcspn(c->path, "?");
+    c->path_len = (size_t)(strchrnul(c->path, '?') - c->path);
     return true;
 }
 

@@ -119,18 +119,27 @@ static const char *write_status_json(const struct ds_view *view,
     return JSON;
 }
 
-static const struct ds_fcgi_page pages[] = {
-    {"/-/healthy", write_ok},    {"/-/ready", write_ready},
-    {"/metrics", write_metrics}, {"/sd", write_sd},
-    {"/status", write_status},   {"/status.json", write_status_json},
-    {"/test/v1", write_ok}, /* the seed's own check */
+/* With the lengths, because every push is compared with all of them. */
+static const struct {
+    struct ds_fcgi_page page;
+    size_t len;
+} pages[] = {
+#define PAGE(path, write)                                                                \
+    {                                                                                    \
+        {path, write}, sizeof path - 1                                                   \
+    }
+    PAGE("/-/healthy", write_ok),    PAGE("/-/ready", write_ready),
+    PAGE("/metrics", write_metrics), PAGE("/sd", write_sd),
+    PAGE("/status", write_status),   PAGE("/status.json", write_status_json),
+    PAGE("/test/v1", write_ok), /* the seed's own check */
+#undef PAGE
 };
 
 const struct ds_fcgi_page *ds_fcgi_page_find(const char *path, size_t len)
 {
     for (size_t i = 0; i < DS_COUNT(pages); i++) {
-        if (strlen(pages[i].path) == len && memcmp(pages[i].path, path, len) == 0)
-            return &pages[i];
+        if (pages[i].len == len && memcmp(pages[i].page.path, path, len) == 0)
+            return &pages[i].page;
     }
     return NULL;
 }

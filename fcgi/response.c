@@ -25,27 +25,27 @@ void ds_auto_response(struct ds_response *response)
     ds_response_release(response);
 }
 
-static const char *status_text(unsigned status)
+static const char *status_line(unsigned status)
 {
     switch (status) {
     case 200:
-        return "200 OK";
+        return "Status: 200 OK\r\n";
     case 307:
-        return "307 Temporary Redirect";
+        return "Status: 307 Temporary Redirect\r\n";
     case 400:
-        return "400 Bad Request";
+        return "Status: 400 Bad Request\r\n";
     case 403:
-        return "403 Forbidden";
+        return "Status: 403 Forbidden\r\n";
     case 404:
-        return "404 Not Found";
+        return "Status: 404 Not Found\r\n";
     case 405:
-        return "405 Method Not Allowed";
+        return "Status: 405 Method Not Allowed\r\n";
     case 414:
-        return "414 URI Too Long";
+        return "Status: 414 URI Too Long\r\n";
     case 503:
-        return "503 Service Unavailable";
+        return "Status: 503 Service Unavailable\r\n";
     default:
-        return "500 Internal Server Error";
+        return "Status: 500 Internal Server Error\r\n";
     }
 }
 
@@ -54,9 +54,7 @@ void ds_response_begin(struct ds_response *response, unsigned status)
     response->status = status;
     ds_buf_clear(&response->head);
     ds_buf_clear(&response->body);
-    ds_buf_adds(&response->head, "Status: ");
-    ds_buf_adds(&response->head, status_text(status));
-    ds_buf_adds(&response->head, "\r\n");
+    ds_buf_adds(&response->head, status_line(status));
 }
 
 void ds_response_header(struct ds_response *response, const char *name, const char *value)
@@ -67,13 +65,30 @@ void ds_response_header(struct ds_response *response, const char *name, const ch
     ds_buf_adds(&response->head, "\r\n");
 }
 
+/* How many bytes from the first on may stand in a header, in steps of eight.  Of a byte
+   that may not, the highest bit of itself, of one more or of 0x21 less is set; the carry
+   or borrow of such a byte reaches only those behind it. */
+static size_t skip_plain(const char *data, size_t len)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t word;
+    size_t i = 0;
+
+    for (; len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, data + i, sizeof word);
+        if ((word | (word + ones) | (word - 0x21 * ones)) & 0x80 * ones)
+            break;
+    }
+    return i;
+}
+
 /* A URL's bytes: the parser lets no control byte through, and this does not rely on it.
  */
 void ds_response_add_url(struct ds_buf *out, const char *data, size_t len)
 {
     size_t plain = 0;
 
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = skip_plain(data, len); i < len; i++) {
         unsigned char c = (unsigned char)data[i];
 
         if (c > 0x20 && c < 0x7F)
@@ -90,8 +105,9 @@ void ds_response_finish(struct ds_response *response, const char *type,
 {
     struct ds_buf *head = &response->head;
 
-    ds_response_header(response, "Content-Type", type);
-    ds_buf_adds(head, "Content-Length: ");
+    ds_buf_adds(head, "Content-Type: ");
+    ds_buf_adds(head, type);
+    ds_buf_adds(head, "\r\nContent-Length: ");
     ds_buf_addu(head, response->body.len);
     ds_buf_adds(head, "\r\nX-Dshard-Generation: ");
     ds_buf_addu(head, generation);

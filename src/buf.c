@@ -50,33 +50,35 @@ void ds_buf_reserve(struct ds_buf *buf, size_t more)
         return;
     while (cap < need)
         cap *= 2;
+    if (cap - 1 > buf->max)
+        cap = buf->max + 1;
     buf->data = ds_xreallocarray(buf->cap ? buf->data : NULL, cap, 1);
     buf->data[buf->len] = '\0';
     buf->cap = cap;
 }
 
-void ds_buf_add(struct ds_buf *buf, const char *data, size_t len)
+/* What does not fit into the memory that there is. */
+static void add_more(struct ds_buf *buf, const char *data, size_t len)
 {
     if (buf->over || len > buf->max - buf->len) {
         buf->over = true;
         return;
     }
-    ds_buf_reserve(buf, len);
     if (!len)
+        return; /* there may be no memory yet, and no data */
+    ds_buf_reserve(buf, len);
+    ds_buf_add(buf, data, len);
+}
+
+void ds_buf_add(struct ds_buf *buf, const char *data, size_t len)
+{
+    if (len >= buf->cap - buf->len || buf->over) {
+        add_more(buf, data, len);
         return;
+    }
     memcpy(buf->data + buf->len, data, len);
     buf->len += len;
     buf->data[buf->len] = '\0';
-}
-
-void ds_buf_adds(struct ds_buf *buf, const char *s)
-{
-    ds_buf_add(buf, s, strlen(s));
-}
-
-void ds_buf_addc(struct ds_buf *buf, char c)
-{
-    ds_buf_add(buf, &c, 1);
 }
 
 void ds_buf_vaddf(struct ds_buf *buf, const char *fmt, va_list ap)

@@ -16,7 +16,7 @@
 struct ds_buf {
     char *data;
     size_t len; /* bytes in use, without the NUL */
-    size_t cap; /* bytes allocated; 0 while data is the shared empty string */
+    size_t cap; /* bytes allocated, at most max + 1; 0: data is the shared empty string */
     size_t max; /* the most that len may become */
     bool over;  /* something did not fit */
 };
@@ -39,8 +39,18 @@ void ds_buf_reserve(struct ds_buf *buf,
                     size_t more); /* room for more bytes, within max */
 
 void ds_buf_add(struct ds_buf *buf, const char *data, size_t len);
-void ds_buf_adds(struct ds_buf *buf, const char *s);
-void ds_buf_addc(struct ds_buf *buf, char c);
+
+/* Inline: the compiler knows the length of most texts. */
+static inline void ds_buf_adds(struct ds_buf *buf, const char *s)
+{
+    ds_buf_add(buf, s, strlen(s));
+}
+
+static inline void ds_buf_addc(struct ds_buf *buf, char c)
+{
+    ds_buf_add(buf, &c, 1);
+}
+
 void ds_buf_addf(struct ds_buf *buf, const char *fmt, ...) DS_PRINTF(2, 3);
 void ds_buf_vaddf(struct ds_buf *buf, const char *fmt, va_list ap) DS_PRINTF(2, 0);
 void ds_buf_addu(struct ds_buf *buf, uint64_t n); /* decimal, faster than addf */

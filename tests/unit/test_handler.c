@@ -454,11 +454,18 @@ static void an_answer_that_is_too_long_is_a_refusal(void **state)
     struct fixture *f = *state;
 
     f->view.places = places;
-    f->handler.url.max = 10;
-    assert_int_equal(ask_simply(f, DS_MODE_REDIRECT, "PUT", "/metrics/job/a"), 500);
+    f->response.head.max = 150; /* room for the refusal */
+    assert_int_equal(ask_simply(f, DS_MODE_REDIRECT, "PUT",
+                                "/metrics/job/a/instance/a.host.with.a.long.name"),
+                     500);
     assert_int_equal(f->handler.outcome.refusal, DS_REFUSAL_OVERFLOW);
     assert_int_equal(f->handler.outcome.status, 500);
     assert_int_equal(f->handler.outcome.place, -1);
+    f->handler.url.max = 10;
+    assert_int_equal(ask(f, &(struct ds_request){.method = "GET",
+                                                 .target = "/metrics/job/a",
+                                                 .accept = "application/json"}),
+                     500);
 }
 
 static void sd_is_json(void **state)
