@@ -64,6 +64,12 @@ static int serve_all(struct ds_listen *listening, const struct ds_options *optio
     return serve(listening, options, stats, err);
 }
 
+/* FastCGI programs get no request in their environment, but their socket as fd 0. */
+static bool is_cgi(void)
+{
+    return ds_cgi_is_wanted() && !ds_listen_can_adopt(STDIN_FILENO);
+}
+
 /* Nothing is counted: the counters would end with the process. */
 static int answer_cgi(const struct ds_options *options, struct ds_error *err)
 {
@@ -82,12 +88,12 @@ static int run(struct ds_options *options, struct ds_error *err)
 
     fill_standard_descriptors();
     ds_transport_block_signals();
+    if (is_cgi())
+        return answer_cgi(options, err);
     if (options->listen) {
         if (ds_listen_open(&listening, options->listen, options->socket_mode, err) < 0)
             return -1;
     } else if (ds_listen_adopt(&listening, STDIN_FILENO, err) < 0) {
-        if (ds_cgi_is_wanted())
-            return answer_cgi(options, err);
         return ds_fail(err, DS_E_USAGE,
                        "nothing to serve: give --listen, or start it by a web server");
     }
@@ -110,7 +116,10 @@ int main(int argc, char **argv)
 {
     struct ds_error err = DS_ERROR_INIT;
     struct ds_options options;
-    int rc = ds_options_parse(&options, argc - 1, argv + 1, getenv("DSHARD_STATE"), &err);
+    /* A CGI program's arguments are the client's words: those of a query without "="
+       (RFC 3875, section 4.4). */
+    int n = is_cgi() ? 0 : argc - 1;
+    int rc = ds_options_parse(&options, n, argv + 1, getenv("DSHARD_STATE"), &err);
 
     if (rc == 0 && options.help)
         print_help();

@@ -142,12 +142,19 @@ int ds_listen_open(struct ds_listen *listening, const char *where, unsigned mode
     return open_tcp(listening, where, err);
 }
 
-int ds_listen_adopt(struct ds_listen *listening, int fd, struct ds_error *err)
+bool ds_listen_can_adopt(int fd)
 {
-    int listens = 0, flags = fcntl(fd, F_GETFL);
+    int listens = 0;
     socklen_t len = sizeof listens;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens)
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens;
+}
+
+int ds_listen_adopt(struct ds_listen *listening, int fd, struct ds_error *err)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (!ds_listen_can_adopt(fd))
         return ds_fail(err, DS_E_USAGE, "descriptor %d is no listening socket", fd);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return ds_fail_errno(err, "cannot use descriptor %d", fd);

@@ -28,6 +28,9 @@ struct ds_listen {
 int ds_listen_open(struct ds_listen *listen, const char *where, unsigned mode,
                    struct ds_error *err) DS_NODISCARD;
 
+/* Whether fd is a socket that listens. */
+bool ds_listen_can_adopt(int fd);
+
 /* Takes a listening socket that somebody else has made (fd 0). */
 int ds_listen_adopt(struct ds_listen *listen, int fd, struct ds_error *err) DS_NODISCARD;
 

@@ -416,6 +416,20 @@ def test_it_answers_one_request_as_a_CGI_program(env):
     assert headers["Content-Type"] == "application/json" and f'"owner":"{ONE}"' in body
 
 
+def test_as_a_CGI_program_it_obeys_no_argument(env):
+    """They are the client's: what stood behind the question mark."""
+    state = env.state()
+    state.write([ONE])
+    environ = {"DSHARD_STATE": state.path, "REQUEST_METHOD": "PUT", "REQUEST_URI": PUSH}
+    plain = run(environ=environ)
+    assert plain.returncode == 0 and plain.stdout.startswith("Status: 307")
+    for args in (["--help"], ["x"], ["--mode", "auth"], ["--state", "/none"], ["--workers", "0"],
+                 ["--listen", f"unix:{env.path('cgi.sock')}"]):
+        done = run(*args, environ=environ)
+        assert (done.returncode, done.stdout) == (0, plain.stdout), args
+    assert not os.path.exists(env.path("cgi.sock"))
+
+
 def test_CGI_without_a_state_is_503(env):
     headers, _ = cgi(env.path("none.json"), "PUT", PUSH)
     assert headers["Status"] == "503 Service Unavailable"

@@ -14,7 +14,7 @@ import types
 import pytest
 
 import fronts
-from testenv import TOP, RawHTTP, digest, wait_until
+from testenv import TOP, RawHTTP, digest, free_port, wait_until
 from testenv.state import owner as owner_of
 
 # One group, {job="some job", path="/var/tmp", x="1"}, as clients spell it.
@@ -125,6 +125,19 @@ def test_refusals_are_the_same_everywhere(env, fleet, kind):
         assert answer.status == status, (target, answer)
         assert (answer.header("Allow") is not None) == (status == 405)
     assert all(not g.groups() for g in fleet.gateways)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_query_is_no_command_line(env, fleet, kind):
+    """A CGI program gets a query without "=" as its arguments."""
+    front = front_of(env, fleet, kind)
+    port = free_port()
+    for query in ("x", "--help", "--mode+auth", "--state+/etc/passwd",
+                  f"--listen+127.0.0.1:{port}"):
+        assert front.push("PUT", f"{SPELLINGS[0]}?{query}") == 200, query
+        assert fleet.where(GROUP) == [fleet.owner(KEY)]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
 @pytest.mark.parametrize("kind", KINDS)
