@@ -98,29 +98,6 @@ class HAProxy(Process):
         return can_connect("127.0.0.1", self.port)
 
 
-class Seed(Process):
-    """The program that dshard replaces."""
-
-    def __init__(self, directory, program, servers):
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
-        super().__init__("dynamic-sharding", directory)
-        self.program = program
-        self.conf = os.path.join(self.dir, "dynamic-sharding.yml")
-        with open(self.conf, "w", encoding="utf-8") as f:
-            f.write("consul_server:\n  addr: 127.0.0.1:1\n"
-                    "  register_service_name: pushgateway\n"
-                    f"http_listen_addr: {self.address}\n"
-                    f"pushgateway:\n  port: {servers[0].split(':')[1]}\n  servers:\n" +
-                    "".join(f"    - {s.split(':')[0]}\n" for s in servers))
-
-    def command(self):
-        return [self.program, f"--config.file={self.conf}"]
-
-    def is_ready(self):
-        return can_connect("127.0.0.1", self.port)
-
-
 def load(address, seconds, connections=CONNECTIONS):
     """One closed loop: each connection sends its next push when it has its answer."""
     done = subprocess.run(

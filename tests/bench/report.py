@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what was measured to tables, and which figures are met."""
 
-from rows import CONSTANT, DSHARD, FLOOR, SEED
+from statistics import median
+
+from rows import CONSTANT, DSHARD, FLOOR, LIGHTTPD, SEED
 
 LATE_US = 5000
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
@@ -13,9 +15,11 @@ def row_of(result, name):
 
 def difference(result, one, other, key):
     """The median over rounds of what one has more than the other in the same round."""
-    pairs = zip(row_of(result, one)["rounds"], row_of(result, other)["rounds"])
-    values = sorted(a[key] - b[key] for a, b in pairs)
-    return (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
+    return median(a[key] - b[key] for a, b in pairs_of(result, one, other))
+
+
+def pairs_of(result, one, other):
+    return zip(row_of(result, one)["rounds"], row_of(result, other)["rounds"])
 
 
 def figures(result):
@@ -46,14 +50,12 @@ def figures(result):
 
 
 def _against_seed(result, figure):
-    seed, limits = row_of(result, SEED), ((DSHARD, 0.75),
-                                          ("lighttpd + dshard-fcgi, redirect", 1.5))
-    for name, limit in limits:
-        what = f"CPU of {name}, against the seed's"
-        if not seed:
+    for name, limit in ((DSHARD, 0.75), (LIGHTTPD, 1.5)):
+        what = f"CPU of {name}, against {SEED}'s"
+        if not row_of(result, SEED):
             figure(what, f"≤ {limit}", "no DYNAMIC_SHARDING given", None)
             continue
-        ratio = row_of(result, name)["cpu_us"] / seed["cpu_us"]
+        ratio = median(a["cpu_us"] / b["cpu_us"] for a, b in pairs_of(result, name, SEED))
         figure(what, f"≤ {limit}", f"{ratio:.2f}", ratio <= limit)
 
 

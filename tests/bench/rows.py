@@ -3,17 +3,19 @@
 
 import os
 
-from benchlib import (CONNECTIONS, SERVER_CPU, Constant, HAProxy, Seed, cpu_s, pids_of, pinned,
+from benchlib import (CONNECTIONS, SERVER_CPU, Constant, HAProxy, cpu_s, pids_of, pinned,
                       rss_kib)
 from fronts import LighttpdWithHandler
+from seed import SERVERS, Seed
 from testenv import TOP, free_port
 
 EXAMPLES = os.path.join(TOP, "examples")
 FLOOR = "nginx, `return 307`"
 CONSTANT = "nginx + libfcgi that answers a constant"
 DSHARD = "nginx + dshard-fcgi, redirect"
+LIGHTTPD = "lighttpd + dshard-fcgi, redirect"
 SEED = "dynamic-sharding"
-N_SERVERS = 4
+REDIRECTS = (FLOOR, DSHARD, CONSTANT, LIGHTTPD, SEED)
 # Not one log line a request, and no connection that is given up after a thousand.
 QUIET = "access_log off; keepalive_requests 1000000;"
 
@@ -46,10 +48,11 @@ def name_of(pid):
 def start_sinks(env):
     """Addresses that take any push at once.  A real Pushgateway spends many times what the
     proxies spend, and would be all that is measured."""
-    ports = [free_port() for _ in range(N_SERVERS)]
-    listens = "".join(f"listen 127.0.0.1:{port}; " for port in ports)
+    port = free_port()
+    servers = [f"{host}:{port}" for host in SERVERS]
+    listens = "".join(f"listen {server}; " for server in servers)
     env.nginx(conf=f"server {{ listen 127.0.0.1:@PORT@; {listens} {QUIET} return 202; }}")
-    return sorted(f"127.0.0.1:{port}" for port in ports)
+    return servers
 
 
 def nginx_row(env, name, server, http="", handler=None):
@@ -130,7 +133,7 @@ def lighttpd_row(env, state):
                                                         "dshard-fcgi")),
             ("--workers 2", "--workers 1"), ("/var/lib/dshard/ring.json", state.path)]))
     front.start()
-    return Row("lighttpd + dshard-fcgi, redirect", front.address, front)
+    return Row(LIGHTTPD, front.address, front)
 
 
 def hash_row(env, servers, kept):
@@ -166,6 +169,15 @@ backend servers
     return Row("HAProxy `balance uri`, `hash-type consistent`", front.address, front)
 
 
+def seed_rows(env, program, servers):
+    """Beside the rows that it is compared with, so that a turn of theirs is not far off."""
+    if not program:
+        return []
+    seed = env.add(Seed(env.dir, program, servers))
+    seed.start()
+    return [Row(SEED, seed.address, seed)]
+
+
 def start_rows(env, state, servers, constant_program, seed_program):
     """All of them, each with one process that works, on the servers' processor."""
     with pinned(SERVER_CPU):
@@ -175,13 +187,9 @@ def start_rows(env, state, servers, constant_program, seed_program):
         redirect, answer, proxy, kept = example_rows(env, fcgi, constant, servers)
         rows = [
             nginx_row(env, FLOOR, "return 307 http://127.0.0.1:9091$request_uri;"),
-            redirect, answer, lighttpd_row(env, state),
+            redirect, answer, lighttpd_row(env, state), *seed_rows(env, seed_program, servers),
             hash_row(env, servers, True), haproxy_row(env, servers), kept,
             auth_row(env, fcgi, servers),
             hash_row(env, servers, False), proxy,
         ]
-        if seed_program:
-            seed = env.add(Seed(env.dir, seed_program, servers))
-            seed.start()
-            rows.append(Row(SEED, seed.address, seed))
     return rows
