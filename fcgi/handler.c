@@ -272,7 +272,7 @@ static void answer_group(const struct context *c)
     else if (!push && (c->mode == DS_MODE_AUTH || !is_read_method(c->method)))
         refuse_with(c, DS_REFUSAL_METHOD,
                     "a group is pushed with PUT or POST and deleted with DELETE",
-                    c->mode == DS_MODE_AUTH ? NULL : PUSH_METHODS);
+                    PUSH_METHODS);
     else if (parsed < 0)
         refuse_path(c);
     else if (!c->view->state)
@@ -283,17 +283,20 @@ static void answer_group(const struct context *c)
         answer_owner(c, push);
 }
 
-/* In mode auth there is none: it is asked about pushes only, and a 200 would say "pass
-   on". */
-static const struct ds_fcgi_page *find_page(const struct context *c)
-{
-    return c->mode == DS_MODE_AUTH ? NULL : ds_fcgi_page_find(c->path, c->path_len);
-}
-
 static void answer_page(const struct context *c, const struct ds_fcgi_page *page)
 {
-    const char *type = page->write(c->view, c->request, c->response);
+    const char *type;
 
+    if (!is_read_method(c->method)) {
+        refuse_with(c, DS_REFUSAL_METHOD, "this page can only be read", READ_METHODS);
+        return;
+    }
+    /* A 200 would say "pass on". */
+    if (c->mode == DS_MODE_AUTH) {
+        refuse(c, DS_REFUSAL_NOT_FOUND, "mode auth is asked about pushes only");
+        return;
+    }
+    type = page->write(c->view, c->request, c->response);
     if (type)
         finish(c, type);
     else
@@ -368,13 +371,11 @@ static void answer(struct context *c)
         refuse(c, DS_REFUSAL_NOT_FOUND, "the path does not begin with the prefix");
         return;
     }
-    page = find_page(c);
-    if (!page)
-        answer_group(c);
-    else if (is_read_method(c->method))
+    page = ds_fcgi_page_find(c->path, c->path_len);
+    if (page)
         answer_page(c, page);
     else
-        refuse_with(c, DS_REFUSAL_METHOD, "this page can only be read", READ_METHODS);
+        answer_group(c);
 }
 
 void ds_handler_answer(struct ds_handler *handler, const struct ds_view *view,

@@ -119,8 +119,8 @@ def test_refusals_are_the_same_everywhere(env, fleet, kind):
             ("PUT", "/metrics/job/a/x", 400), ("PUT", "/metrics/job/a//x", 400),
             ("PUT", "/metrics/job/a/./x", 400), ("PUT", "/metrics/job/a/%2e%2e/x", 400),
             ("PUT", "/metrics/job/a/__x/y", 400), ("PUT", "/metrics/job/a%2F/x", 400),
-            ("POST", "/metrics/job", 404), ("PUT", "/other", 404),
-            ("PATCH", "/metrics/job/a", 405)]:
+            ("POST", "/metrics/job", 404), ("PUT", "/other", 404), ("PUT", "/status", 405),
+            ("DELETE", "/sd", 405), ("POST", "/-/ready", 405), ("PATCH", "/metrics/job/a", 405)]:
         answer = front.request(method, target, b"m 1\n")
         assert answer.status == status, (target, answer)
         assert (answer.header("Allow") is not None) == (status == 405)
@@ -279,6 +279,23 @@ def test_with_auth_request_a_body_streams_to_the_owner(env):
             assert peer.recv(4096) == b"n 2\n"
             peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         assert client.read_response().status == 200
+
+
+@pytest.mark.parametrize("kind", ["nginx proxy", "nginx auth"])
+def test_a_client_that_closes_when_it_has_sent_its_push_has_pushed(env, fleet, kind):
+    address = front_of(env, fleet, kind).address
+    host, port = address.split(":")
+    for i in range(10):
+        with socket.create_connection((host, int(port)), 10) as sock:
+            sock.sendall(b"PUT /metrics/job/closed%d HTTP/1.1\r\nHost: x\r\n"
+                         b"Content-Length: 4\r\n\r\nm 1\n" % i)
+        with socket.create_connection((host, int(port)), 10) as sock:
+            sock.sendall(b"PUT /metrics/job/half%d HTTP/1.1\r\nHost: x\r\n"
+                         b"Content-Length: 4\r\n\r\nm 1\n" % i)
+            sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(100).startswith(b"HTTP/1.1 200 ")
+    for i in range(10):
+        wait_until(lambda job=f"closed{i}": fleet.where({"job": job}), what="the push")
 
 
 def test_with_auth_request_a_killed_handlers_successor_is_asked(env):

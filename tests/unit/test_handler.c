@@ -165,8 +165,9 @@ static void auth_mode_refuses_with_403_and_the_reason(void **state)
          "the value of \"job\" is not base64 (RFC 4648, URL-safe alphabet)"},
         {"PUT", "/other", "404",
          "not a push path: /metrics/job/JOB{/LABEL/VALUE} is expected"},
-        {"PUT", "/-/healthy", "404",
-         "not a push path: /metrics/job/JOB{/LABEL/VALUE} is expected"},
+        {"PUT", "/-/healthy", "405", "this page can only be read"},
+        {"GET", "/-/healthy", "404", "mode auth is asked about pushes only"},
+        {"PUT", "/metrics", "405", "this page can only be read"},
         {"GET", "/metrics/job/a", "405",
          "a group is pushed with PUT or POST and deleted with DELETE"},
     };
