@@ -78,7 +78,6 @@ static int answer_cgi(const struct ds_options *options, struct ds_error *err)
         .cache = cache, .mode = options->mode, .prefix = options->prefix};
 
     ds_log_set_level(DS_LOG_WARN); /* a line for each request would be no news */
-    ds_cache_look(cache);
     return ds_cgi_run(&config, err);
 }
 
@@ -87,9 +86,9 @@ static int run(struct ds_options *options, struct ds_error *err)
     DS_AUTO(listen) struct ds_listen listening = DS_LISTEN_INIT;
 
     fill_standard_descriptors();
-    ds_transport_block_signals();
     if (is_cgi())
         return answer_cgi(options, err);
+    ds_transport_block_signals();
     if (options->listen) {
         if (ds_listen_open(&listening, options->listen, options->socket_mode, err) < 0)
             return -1;

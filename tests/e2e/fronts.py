@@ -94,11 +94,16 @@ def apache_example(env, fcgi, more=()):
     return apache.start()
 
 
-def apache_cgi_example(env, state):
+# Debian enables the one with mpm_event, and the other with mpm_prefork.
+APACHE_CGI_MODULES = {"mod_cgid": ("mpm_event", "cgid"), "mod_cgi": ("mpm_prefork", "cgi")}
+
+
+def apache_cgi_example(env, state, module="mod_cgid"):
     # Apache's user may not come to where the tree lies.
     program = shutil.copy(PROGRAM, env.path("dshard-fcgi"))
     os.chmod(program, 0o755)
-    apache = env.add(Apache(env.dir, path=APACHE_CGI_EXAMPLE, modules=("mpm_prefork", "cgi"), replacements=[
+    modules = APACHE_CGI_MODULES[module]
+    apache = env.add(Apache(env.dir, path=APACHE_CGI_EXAMPLE, modules=modules, replacements=[
         *APACHE_PORT, ("/usr/local/bin", os.path.dirname(program)),
         ("/var/lib/dshard/ring.json", state.path)]))
     return apache.start()
