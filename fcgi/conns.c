@@ -99,14 +99,16 @@ void ds_conns_drop(struct ds_conns *conns, struct ds_conn *conn)
 
 bool ds_conns_evict(struct ds_conns *conns)
 {
-    struct ds_conn *victim = conns->first[DS_CONN_IDLE];
+    static const enum ds_conn_state order[] = {DS_CONN_IDLE, DS_CONN_READING,
+                                               DS_CONN_SENDING};
 
-    if (!victim)
-        victim = conns->first[DS_CONN_READING];
-    if (!victim)
-        return false;
-    ds_conns_drop(conns, victim);
-    return true;
+    for (size_t i = 0; i < DS_COUNT(order); i++) {
+        if (conns->first[order[i]]) {
+            ds_conns_drop(conns, conns->first[order[i]]);
+            return true;
+        }
+    }
+    return false;
 }
 
 static size_t expire_list(struct ds_conns *conns, enum ds_conn_state state,

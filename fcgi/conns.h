@@ -58,7 +58,7 @@ void ds_conns_move(struct ds_conns *conns, struct ds_conn *conn, enum ds_conn_st
                    int64_t deadline_ms);
 
 /* Makes room: drops the connection that has been idle longest, else the one that has been
-   reading longest.  False: there is none of either. */
+   reading longest, else sending.  False: there is none. */
 bool ds_conns_evict(struct ds_conns *conns);
 
 /* Drops those whose deadline has passed; how many. */

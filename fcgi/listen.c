@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* see listen.h */
 #include "listen.h"
+#include "dshard/clock.h"
 #include "dshard/server.h"
 
 #include <errno.h>
@@ -15,6 +16,9 @@
 #include <unistd.h>
 
 enum { LOCK_TIMEOUT_MS = 5000 };
+
+/* So long the workers of a parent that was killed may need to see that. */
+enum { ORPHANS_MS = 1000, LOOK_MS = 20 };
 
 static void ds_auto_addrinfo(struct addrinfo **list)
 {
@@ -36,24 +40,40 @@ static int fill_address(struct sockaddr_un *address, const char *path,
     return 0;
 }
 
+/* 1: somebody listens there; 0: nobody does; -1: that cannot be told. */
+static int has_listener(const struct sockaddr_un *address, struct ds_error *err)
+{
+    DS_AUTO(fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return ds_fail_errno(err, "cannot make a socket");
+    if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+        errno == EAGAIN) /* its backlog is full */
+        return 1;
+    if (errno == ECONNREFUSED || errno == ENOENT)
+        return 0;
+    return ds_fail_errno(err, "cannot tell whether somebody listens on '%s'",
+                         address->sun_path);
+}
+
 /* Makes room for our socket: removes one that nobody listens on. */
 static int remove_stale(const struct sockaddr_un *address, struct ds_error *err)
 {
     const char *path = address->sun_path;
-    DS_AUTO(fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int64_t deadline_ms = ds_clock_mono_ms() + ORPHANS_MS;
     struct stat st;
+    int listens;
 
-    if (fd < 0)
-        return ds_fail_errno(err, "cannot make a socket");
     if (lstat(path, &st) < 0)
         return errno == ENOENT ? 0 : ds_fail_errno(err, "cannot look at '%s'", path);
     if (!S_ISSOCK(st.st_mode))
         return ds_fail(err, DS_E_FAILED, "'%s' is there and is no socket", path);
-    if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
-        errno == EAGAIN) /* its backlog is full */
+    while ((listens = has_listener(address, err)) > 0 && ds_clock_mono_ms() < deadline_ms)
+        ds_clock_sleep_ms(LOOK_MS);
+    if (listens < 0)
+        return -1;
+    if (listens)
         return ds_fail(err, DS_E_FAILED, "somebody listens on '%s' already", path);
-    if (errno != ECONNREFUSED)
-        return ds_fail_errno(err, "cannot tell whether somebody listens on '%s'", path);
     if (unlink(path) < 0 && errno != ENOENT)
         return ds_fail_errno(err, "cannot remove the left-over '%s'", path);
     return 0;

@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
 import time
 
 import pytest
@@ -130,6 +131,22 @@ def test_a_socket_that_is_in_use_is_left_alone(env):
     assert done.returncode == 1
     assert done.stderr == f"dshard-fcgi: somebody listens on '{path}' already\n"
     assert status_of(fcgi) == 200
+
+
+def test_the_workers_of_a_killed_parent_may_take_a_moment_to_end(env):
+    state = env.state()
+    state.write([ONE])
+    path = env.path("orphans.sock")
+    with socket.socket(socket.AF_UNIX) as orphan:
+        orphan.bind(path)
+        orphan.listen(1)  # and the second look finds its backlog full
+        ending = threading.Timer(0.2, orphan.close)
+        ending.start()
+        try:
+            fcgi = env.fcgi(state, listen=f"unix:{path}")
+        finally:
+            ending.join()
+        wait_until(lambda: status_of(fcgi) == 200)
 
 
 def test_a_file_that_is_no_socket_is_left_alone(env):

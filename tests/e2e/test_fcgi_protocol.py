@@ -259,8 +259,10 @@ def test_clients_that_do_not_read_delay_nobody_and_lose_nothing(env):
 
 
 class FewDescriptors(Fcgi):
+    limit = 64
+
     def command(self):
-        return ["prlimit", "--nofile=64", *super().command()]
+        return ["prlimit", f"--nofile={self.limit}", *super().command()]
 
 
 def test_idle_connections_make_room_when_descriptors_run_out(env):
@@ -284,6 +286,25 @@ def test_idle_connections_make_room_when_descriptors_run_out(env):
         assert_prompt(fcgi)
     finally:
         for sock in idle:
+            sock.close()
+
+
+def test_who_does_not_read_his_answer_makes_room_when_all_are_like_that(env):
+    state = env.state()
+    state.write([f"a-long-name-of-a-server-{i:04}.example.org:9091" for i in range(1000)],
+                replicas=1)
+    fcgi = env.add(FewDescriptors(env.dir, state))
+    fcgi.limit = 40  # for eight connections, and an answer each
+    fcgi.start()
+    lazy = [fcgi.connect() for _ in range(8)]
+    try:
+        for sock in lazy:
+            sock.sendall(request("GET", "/metrics", keep=True))
+        for sock in lazy:
+            sock.recv(1)
+        assert ask(fcgi, "GET", "/-/ready", timeout=PROMPT_S).status == 200
+    finally:
+        for sock in lazy:
             sock.close()
 
 
