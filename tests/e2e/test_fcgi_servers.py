@@ -261,6 +261,16 @@ def test_the_proxy_tells_who_got_it(env, fleet):
     assert answer.header("X-Dshard-Server") == fleet.owner(KEY).address
 
 
+def test_with_auth_request_and_without_a_handler_it_is_503(env, fleet):
+    front = front_of(env, fleet, "nginx auth")
+    fleet.fcgi.stop()
+    answer = front.request("PUT", "/metrics/job/a", b"m 1\n")
+    assert (answer.status, answer.header("Retry-After")) == (503, "2")
+    assert answer.text == "nobody tells which Pushgateway is to get this\n"
+    fleet.fcgi.start()
+    assert front.push("PUT", "/metrics/job/a") == 200
+
+
 def test_with_auth_request_a_body_streams_to_the_owner(env):
     with socket.create_server(("127.0.0.1", 0)) as owner:
         owner.settimeout(10)
