@@ -50,24 +50,36 @@ static bool is_pair_complete(struct ds_frames *f)
     return true;
 }
 
+/* Reads on in the lengths of a pair; returns how many bytes it used. */
+static size_t read_lengths(struct ds_frames *f, const unsigned char *at, size_t len)
+{
+    /* Both are short and there, as nearly always: a third of the time this scanner takes
+       went into looking at them byte by byte. */
+    if (!f->n_lengths && len >= 2 && at[0] < 0x80 && at[1] < 0x80) {
+        f->pair_left = (size_t)at[0] + at[1];
+        return 2;
+    }
+    f->lengths[f->n_lengths++] = *at;
+    if (is_pair_complete(f))
+        f->n_lengths = 0;
+    return 1;
+}
+
 /* Goes through the pairs, so that libfcgi is not made to allocate 2 GiB for a name. */
 static enum ds_frames_stage read_params(struct ds_frames *f, const unsigned char *at,
                                         size_t len)
 {
     while (len) {
-        size_t used = least(len, f->pair_left);
+        size_t used = f->pair_left ? 0 : read_lengths(f, at, len);
 
-        if (memchr(at, '\0', used))
+        if (f->pair_left > DS_FRAMES_HEAD_MAX)
+            return DS_FRAMES_BAD;
+        at += used;
+        len -= used;
+        used = least(len, f->pair_left);
+        if (used && memchr(at, '\0', used))
             return DS_FRAMES_BAD; /* it would end the value early, in silence */
         f->pair_left -= used;
-        if (!used) {
-            f->lengths[f->n_lengths++] = *at;
-            used = 1;
-            if (is_pair_complete(f))
-                f->n_lengths = 0;
-            if (f->pair_left > DS_FRAMES_HEAD_MAX)
-                return DS_FRAMES_BAD;
-        }
         at += used;
         len -= used;
     }
@@ -87,9 +99,8 @@ static enum ds_frames_stage end_begin(struct ds_frames *f)
 
 /* The record's header is there.  Answers the stage after it: an empty record ends a
    stream, and has no padding, since libfcgi would take that for the next header. */
-static enum ds_frames_stage read_header(struct ds_frames *f)
+static enum ds_frames_stage read_header(struct ds_frames *f, const unsigned char *header)
 {
-    const unsigned char *header = f->small;
     unsigned type = header[1], id = big_endian_16(header + 2);
 
     f->content_left = big_endian_16(header + 4);
@@ -134,20 +145,29 @@ static size_t take_content(struct ds_frames *f, const unsigned char *at, size_t 
     return used;
 }
 
+static size_t take_header(struct ds_frames *f, const unsigned char *at, size_t len)
+{
+    size_t used = sizeof f->small;
+
+    if (f->n_small || len < sizeof f->small) { /* it comes in parts */
+        used = take_small(f, at, len);
+        if (f->n_small < sizeof f->small)
+            return used;
+        f->n_small = 0;
+        at = f->small;
+    }
+    f->stage = read_header(f, at);
+    f->in_record = f->content_left != 0;
+    return used;
+}
+
 /* Takes one part of a record: some of its header, content or padding. */
 static size_t step(struct ds_frames *f, const unsigned char *at, size_t len)
 {
     size_t used;
 
-    if (!f->in_record) {
-        used = take_small(f, at, len);
-        if (f->n_small < sizeof f->small)
-            return used;
-        f->n_small = 0;
-        f->stage = read_header(f);
-        f->in_record = f->content_left != 0;
-        return used;
-    }
+    if (!f->in_record)
+        return take_header(f, at, len);
     if (f->content_left) {
         used = take_content(f, at, len);
     } else {
