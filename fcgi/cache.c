@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +48,8 @@ struct ds_cache {
     char *operation_by;       /* of the newest state; NULL: none */
     pthread_t thread;
     bool started;
-    int stop; /* eventfd: the loader shall end */
+    sem_t looked; /* once, at its beginning */
+    int stop;     /* eventfd: the loader shall end */
 
     struct ds_troubles troubles; /* that there were */
 
@@ -310,6 +312,8 @@ static void *loader(void *arg)
     struct ds_cache *cache = arg;
     struct pollfd stop = {.fd = cache->stop, .events = POLLIN};
 
+    ds_cache_look(cache);
+    sem_post(&cache->looked);
     /* Of this thread alone: a request comes before a new ring. */
     ds_ignore(setpriority(PRIO_PROCESS, (id_t)gettid(), LOADER_NICE) < 0);
     while (poll(&stop, 1, DS_CACHE_LOOK_MS) <= 0) {
@@ -324,10 +328,13 @@ int ds_cache_start(struct ds_cache *cache, struct ds_error *err)
     cache->stop = eventfd(0, EFD_CLOEXEC);
     if (cache->stop < 0)
         return ds_fail_errno(err, "cannot make an eventfd");
+    sem_init(&cache->looked, 0, 0);
     errno = pthread_create(&cache->thread, NULL, loader, cache);
     if (errno)
         return ds_fail_errno(err, "cannot start the loader thread");
     cache->started = true;
+    while (sem_wait(&cache->looked) < 0)
+        ; /* EINTR */
     return 0;
 }
 

@@ -38,7 +38,6 @@ static int serve(struct ds_listen *listening, const struct ds_options *options,
 
     if (!responder)
         return -1;
-    ds_cache_look(cache);
     if (ds_cache_start(cache, err) < 0)
         return -1;
     return ds_transport_run(listening, responder, err);
