@@ -2,27 +2,45 @@
 /* see base64.h */
 #include "dshard/base64.h"
 
+#include <arpa/inet.h>
+
 static const char alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* Of each byte its place in the alphabet, and 1 more; 0: it is not in there.  No
-   branches: letters come in no order that a processor could guess. */
-static const unsigned char places[256] = {
+enum { NO = -1 };
+
+/* Of each byte its place in the alphabet.  No branches: letters come in no order that a
+   processor could guess. */
+static const signed char places[256] = {
     /* clang-format off */
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 63, 0, 0,
-    53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 0, 0, 0, 0, 0, 0,
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-    16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 0, 0, 0, 0, 64,
-    0, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41,
-    42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 0, 0, 0, 0, 0,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 62, NO, NO,
+    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, NO, NO, NO, NO, NO, NO,
+    NO, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, NO, NO, NO, NO, 63,
+    NO, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
     /* clang-format on */
 };
 
 static int value_of(char c)
 {
-    return places[(unsigned char)c] - 1;
+    return places[(unsigned char)c];
+}
+
+/* How many bytes of text are n bytes of data. */
+static size_t encoded_len(size_t n)
+{
+    return n / 3 * 4 + (n % 3 ? n % 3 + 1 : 0);
 }
 
 /* Whole groups of four up to the first odd byte; returns how many bytes it took. */
@@ -34,11 +52,14 @@ static size_t decode_fours(char *out, const char *in, size_t len)
         int a = value_of(in[i]), b = value_of(in[i + 1]);
         int c = value_of(in[i + 2]), d = value_of(in[i + 3]);
 
+        uint32_t bits;
+
         if ((a | b | c | d) < 0)
             break;
-        *out++ = (char)(a << 2 | b >> 4);
-        *out++ = (char)(b << 4 | c >> 2);
-        *out++ = (char)(c << 6 | d);
+        bits =
+            htonl((uint32_t)a << 26 | (uint32_t)b << 20 | (uint32_t)(c << 14 | d << 8));
+        memcpy(out, &bits, sizeof bits); /* three bytes, and one that is in the way */
+        out += 3;
     }
     return i;
 }
@@ -78,11 +99,22 @@ ptrdiff_t ds_base64_decode(char *out, const char *in, size_t len)
     return written;
 }
 
+size_t ds_base64_exact_len(const char *in, size_t len, size_t n)
+{
+    static const int left_over[3] = {0, 15, 3}; /* bits of the last byte of text */
+
+    while (len && in[len - 1] == '=')
+        len--;
+    if (!len || len != encoded_len(n) || value_of(in[len - 1]) & left_over[n % 3])
+        return 0;
+    return len;
+}
+
 /* All in one go: the length is known, and a label is encoded for every push. */
 static void encode(struct ds_buf *out, const char *data, size_t len)
 {
     const unsigned char *p = (const unsigned char *)data, *end = p + len;
-    size_t n = len / 3 * 4 + (len % 3 ? len % 3 + 1 : 0);
+    size_t n = encoded_len(len);
     char *at;
 
     if (out->over || n > out->max - out->len) {

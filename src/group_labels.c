@@ -39,7 +39,7 @@ static int add_label(struct ds_group *group, struct ds_groupkey *key,
     if (has_replacement(label->value, label->value_len))
         group->flags |= DS_GROUP_REPLACED;
     if (label->name_len != 3 || memcmp(label->name, "job", 3) != 0) {
-        ds_groupkey_add_label(key, label);
+        *ds_groupkey_add_label(key) = *label;
         return 0;
     }
     if (key->job.value_len)
@@ -62,7 +62,7 @@ static int read_labels(struct ds_group *group, struct ds_json *json,
                        struct ds_groupkey *key)
 {
     struct ds_json_text name, value;
-    struct ds_label label;
+    struct ds_label label = {0};
     size_t n = 0;
     int more;
 

@@ -103,6 +103,8 @@ static bool skip_authority(const char **path, const char *end)
 {
     static const char *const schemes[] = {"http://", "https://"};
 
+    if (*path < end && **path == '/')
+        return false;
     for (size_t i = 0; i < DS_COUNT(schemes); i++) {
         size_t len = strlen(schemes[i]);
         const char *slash;
@@ -125,7 +127,8 @@ static int decode_path(struct ds_groupkey *group, const char *path, const char *
 
     if (path == end) /* an absolute URL may have no path at all */
         return not_found(group, err);
-    ds_buf_reserve(&group->decoded, raw_len);
+    /* Behind the path comes what its base64 means. */
+    ds_buf_reserve(&group->decoded, raw_len + DS_BASE64_DECODED_MAX(raw_len));
     len = ds_url_decode(group->decoded.data, path, raw_len);
     if (len < 0)
         return ds_groupkey_refuse(group, err, "the path", path, raw_len,
@@ -140,15 +143,24 @@ static int decode_path(struct ds_groupkey *group, const char *path, const char *
     return 0;
 }
 
-static int decode_base64(struct ds_groupkey *group, const char *name, size_t name_len,
-                         struct span *value, struct ds_error *err)
+/* Puts what the text means behind the path, and gives it to the label, and the text too
+   if it is how we would spell it. */
+static int decode_base64(struct ds_groupkey *group, struct ds_label *label,
+                         struct span text, struct ds_error *err)
 {
-    ptrdiff_t len = ds_base64_decode(value->at, value->at, value->len);
+    struct ds_buf *decoded = &group->decoded;
+    char *to = decoded->data + decoded->len;
+    ptrdiff_t len = ds_base64_decode(to, text.at, text.len);
 
     if (len < 0)
-        return ds_groupkey_refuse(group, err, "the value of", name, name_len,
+        return ds_groupkey_refuse(group, err, "the value of", label->name,
+                                  label->name_len,
                                   " is not base64 (RFC 4648, URL-safe alphabet)");
-    value->len = (size_t)len;
+    decoded->len += (size_t)len;
+    label->value = to;
+    label->value_len = (size_t)len;
+    label->base64 = text.at;
+    label->base64_len = ds_base64_exact_len(text.at, text.len, (size_t)len);
     return 0;
 }
 
@@ -157,9 +169,7 @@ bool ds_label_name_is_good(const char *name, size_t len)
     if (!len || (name[0] >= '0' && name[0] <= '9'))
         return false;
     for (size_t i = 0; i < len; i++) {
-        char c = name[i];
-
-        if (!ds_url_is_unreserved(c) || c == '-' || c == '.' || c == '~')
+        if (!ds_url_is_word(name[i]))
             return false;
     }
     return len < 2 || name[0] != '_' || name[1] != '_';
@@ -175,31 +185,32 @@ static bool cut_base64(struct span *name)
     return true;
 }
 
-void ds_groupkey_add_label(struct ds_groupkey *group, const struct ds_label *label)
+struct ds_label *ds_groupkey_add_label(struct ds_groupkey *group)
 {
     if (group->n_labels == group->cap_labels) {
         group->cap_labels = group->cap_labels ? 2 * group->cap_labels : 16;
         group->labels =
             ds_xreallocarray(group->labels, group->cap_labels, sizeof *group->labels);
     }
-    group->labels[group->n_labels++] = *label;
+    return &group->labels[group->n_labels++];
 }
 
 static int add_label(struct ds_groupkey *group, struct span name, struct span value,
                      struct ds_error *err)
 {
     bool encoded = cut_base64(&name);
+    struct ds_label *label;
 
     if (!ds_label_name_is_good(name.at, name.len))
         return ds_groupkey_refuse(group, err, "improper label name", name.at, name.len,
                                   "");
-    if (encoded && decode_base64(group, name.at, name.len, &value, err) < 0)
-        return -1;
-    ds_groupkey_add_label(group, &(struct ds_label){.name = name.at,
-                                                    .value = value.at,
-                                                    .name_len = name.len,
-                                                    .value_len = value.len});
-    return 0;
+    label = ds_groupkey_add_label(group);
+    label->name = name.at;
+    label->name_len = name.len;
+    label->value = value.at;
+    label->value_len = value.len;
+    label->base64_len = 0;
+    return encoded ? decode_base64(group, label, value, err) : 0;
 }
 
 /* Reads what stands behind the job: nothing, "/", or "/NAME/VALUE...". */
@@ -256,9 +267,12 @@ static void sift_down(struct ds_label *labels, size_t root, size_t n)
 static void insert_each(struct ds_label *labels, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
-        struct ds_label label = labels[i];
+        struct ds_label label;
         size_t to = i;
 
+        if (!ds_label_is_less(&labels[i], &labels[i - 1]))
+            continue;
+        label = labels[i];
         for (; to && ds_label_is_less(&label, &labels[to - 1]); to--)
             labels[to] = labels[to - 1];
         labels[to] = label;
@@ -322,13 +336,13 @@ static int parse_group(struct ds_groupkey *group, struct ds_error *err)
     at++;
     slash = memchr(at, '/', (size_t)(end - at));
     job = (struct span){at, (size_t)((slash ? slash : end) - at)};
-    if (encoded && decode_base64(group, "job", 3, &job, err) < 0)
-        return -1;
-    if (!job.len)
-        return ds_groupkey_refuse(group, err, "the job is empty in", group->decoded.data,
-                                  group->decoded.len, "");
     group->job.value = job.at;
     group->job.value_len = job.len;
+    if (encoded && decode_base64(group, &group->job, job, err) < 0)
+        return -1;
+    if (!group->job.value_len)
+        return ds_groupkey_refuse(group, err, "the job is empty in", group->decoded.data,
+                                  group->decoded.len, "");
     if (slash && parse_labels(group, slash, end, err) < 0)
         return -1;
     sort_labels(group->labels, group->n_labels);

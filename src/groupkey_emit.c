@@ -12,7 +12,7 @@ enum { BETWEEN = 0xFF };
 /* Appends "/NAME/VALUE", MARK behind the name, and a NUL: one look at the room for all.
  */
 static void add_pair(struct ds_buf *out, const struct ds_label *label, const char *mark,
-                     size_t mark_len, size_t value_len)
+                     size_t mark_len, const char *value, size_t value_len)
 {
     size_t len = label->name_len + mark_len + value_len + 2;
     char *at;
@@ -29,31 +29,59 @@ static void add_pair(struct ds_buf *out, const struct ds_label *label, const cha
     memcpy(at, mark, mark_len);
     at += mark_len;
     *at++ = '/';
-    memcpy(at, label->value, value_len);
+    memcpy(at, value, value_len);
     at[value_len] = '\0';
     out->len += len;
 }
 
-/* Checks a value and appends it to the key and to the URL, each with its name. */
+/* True when a URL can say the value as it is. */
+static bool is_plain(const char *value, size_t len)
+{
+    if (!len || value[0] == '.')
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (!ds_url_is_unreserved(value[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Checks a value that is not plain. */
+static int check_value(struct ds_groupkey *group, const struct ds_label *label,
+                       bool nul_is_fine, struct ds_error *err)
+{
+    if (!nul_is_fine && memchr(label->value, '\0', label->value_len))
+        return ds_groupkey_refuse(group, err, "the value of", label->name,
+                                  label->name_len, " has a NUL byte");
+    if (!ds_utf8_is_valid(label->value, label->value_len))
+        return ds_groupkey_refuse(group, err, "the value of", label->name,
+                                  label->name_len, " is not UTF-8");
+    return 0;
+}
+
+/* Appends a label to the key and to the URL.  The URL is the same as the key up to the
+   first value that is not plain, and is copied from it in one go: until then it is empty.
+ */
 static int emit(struct ds_groupkey *group, const struct ds_label *label, bool nul_is_fine,
                 struct ds_error *err)
 {
-    bool plain = label->value_len && label->value[0] != '.';
+    bool plain = is_plain(label->value, label->value_len);
 
-    for (size_t i = 0; plain && i < label->value_len; i++)
-        plain = ds_url_is_unreserved(label->value[i]);
-    if (!plain && !nul_is_fine && memchr(label->value, '\0', label->value_len))
-        return ds_groupkey_refuse(group, err, "the value of", label->name,
-                                  label->name_len, " has a NUL byte");
-    if (!plain && !ds_utf8_is_valid(label->value, label->value_len))
-        return ds_groupkey_refuse(group, err, "the value of", label->name,
-                                  label->name_len, " is not UTF-8");
-    add_pair(&group->key, label, "", 0, label->value_len);
-    if (plain) {
-        add_pair(&group->url, label, "", 0, label->value_len);
+    if (!plain && check_value(group, label, nul_is_fine, err) < 0)
+        return -1;
+    if (!plain && !group->url.len)
+        ds_buf_add(&group->url, group->key.data, group->key.len);
+    add_pair(&group->key, label, "", 0, label->value, label->value_len);
+    if (plain && group->url.len)
+        add_pair(&group->url, label, "", 0, label->value, label->value_len);
+    if (plain)
+        return 0;
+    if (label->base64_len) {
+        add_pair(&group->url, label, DS_GROUPKEY_BASE64, DS_GROUPKEY_BASE64_LEN,
+                 label->base64, label->base64_len);
         return 0;
     }
-    add_pair(&group->url, label, DS_GROUPKEY_BASE64, DS_GROUPKEY_BASE64_LEN, 0);
+    add_pair(&group->url, label, DS_GROUPKEY_BASE64, DS_GROUPKEY_BASE64_LEN, "", 0);
     ds_base64_encode_label(&group->url, label->value, label->value_len);
     return 0;
 }
@@ -61,16 +89,15 @@ static int emit(struct ds_groupkey *group, const struct ds_label *label, bool nu
 int ds_groupkey_emit(struct ds_groupkey *group, const char *query, size_t query_len,
                      bool nul_is_fine, struct ds_error *err)
 {
-    static const char root[] = "/metrics";
-
-    ds_buf_add(&group->key, root, sizeof root - 1);
-    ds_buf_add(&group->url, root, sizeof root - 1);
+    ds_buf_adds(&group->key, "/metrics");
     if (emit(group, &group->job, nul_is_fine, err) < 0)
         return -1;
     for (size_t i = 0; i < group->n_labels; i++) {
         if (emit(group, &group->labels[i], nul_is_fine, err) < 0)
             return -1;
     }
+    if (!group->url.len)
+        ds_buf_add(&group->url, group->key.data, group->key.len);
     ds_buf_add(&group->url, query, query_len);
     return 0;
 }
@@ -110,11 +137,11 @@ bool ds_identity_next(const char **at, const char *end, struct ds_label *label)
 
     if (!value)
         return false;
-    label->name = *at;
-    label->name_len = (size_t)(value++ - *at);
-    next = memchr(value, BETWEEN, (size_t)(end - value));
-    label->value = value;
-    label->value_len = (size_t)((next ? next : end) - value);
+    next = memchr(value + 1, BETWEEN, (size_t)(end - value) - 1);
+    *label = (struct ds_label){.name = *at,
+                               .name_len = (size_t)(value - *at),
+                               .value = value + 1,
+                               .value_len = (size_t)((next ? next : end) - value) - 1};
     *at = next ? next + 1 : NULL;
     return true;
 }
@@ -141,7 +168,7 @@ static int take_label(struct ds_groupkey *group, const struct ds_label *label,
     if (label->name_len == 3 && memcmp(label->name, "job", 3) == 0)
         group->job = *label;
     else
-        ds_groupkey_add_label(group, label);
+        *ds_groupkey_add_label(group) = *label;
     return 0;
 }
 

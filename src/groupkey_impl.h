@@ -19,7 +19,9 @@ int ds_groupkey_refuse(struct ds_groupkey *group, struct ds_error *err, const ch
 
 /* By name; of equal names the one that stands first in memory is less. */
 bool ds_label_is_less(const struct ds_label *a, const struct ds_label *b);
-void ds_groupkey_add_label(struct ds_groupkey *group, const struct ds_label *label);
+/* One more label, for the caller to fill in where it lies: copying what was just written
+   word by word would wait for the words. */
+struct ds_label *ds_groupkey_add_label(struct ds_groupkey *group);
 
 /* Writes the key and the URL of job and labels, the query behind it.  DS_E_BAD_PATH for
    values that are not UTF-8, or have a NUL byte unless that is fine. */

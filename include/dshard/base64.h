@@ -16,6 +16,11 @@
 /* Decodes into out, which may be the same memory as in; returns the length or -1. */
 ptrdiff_t ds_base64_decode(char *out, const char *in, size_t len) DS_NODISCARD;
 
+/* How much of a text that was decoded to n bytes is what ds_base64_encode_label() makes
+   of these: all but the padding; 0 when it is spelled otherwise (line breaks, left-over
+   bits that are set) and when there is nothing. */
+size_t ds_base64_exact_len(const char *in, size_t len, size_t n) DS_NODISCARD;
+
 /* Appends the encoding without padding; "=" for no bytes at all, which is how a
    Pushgateway's URL spells an empty value. */
 void ds_base64_encode_label(struct ds_buf *out, const char *data, size_t len);

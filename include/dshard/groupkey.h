@@ -26,6 +26,10 @@ struct ds_label {
     const char *name;  /* both borrowed from the struct ds_groupkey, not NUL-terminated */
     const char *value; /* UTF-8; NUL bytes only when it is from an identity */
     size_t name_len, value_len;
+    const char
+        *base64;       /* private: the value as the target said it, if it is what we would
+                          say, too; encoding it again would take longer than a lookup */
+    size_t base64_len; /* 0: there is none */
 };
 
 struct ds_groupkey {

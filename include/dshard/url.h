@@ -12,15 +12,20 @@
    -1 when a '%' is not followed by two hexadecimal digits. */
 ptrdiff_t ds_url_decode(char *out, const char *in, size_t len) DS_NODISCARD;
 
+/* Of each byte: bit 0 for A-Z a-z 0-9 _, bit 1 for - . ~ too. */
+extern const unsigned char ds_url_kinds[256];
+
 /* True for A-Z a-z 0-9 - . _ ~, which mean themselves anywhere in a URL (RFC 3986, 2.3).
  */
 static inline bool ds_url_is_unreserved(char c)
 {
-    static const uint64_t set[4] = {UINT64_C(0x03FF600000000000),
-                                    UINT64_C(0x47FFFFFE87FFFFFE)};
-    unsigned char u = (unsigned char)c;
+    return ds_url_kinds[(unsigned char)c];
+}
 
-    return set[u >> 6] >> (u & 63) & 1;
+/* True for A-Z a-z 0-9 _. */
+static inline bool ds_url_is_word(char c)
+{
+    return ds_url_kinds[(unsigned char)c] & 1;
 }
 
 /* Appends with everything but A-Z a-z 0-9 - . _ ~ escaped. */

@@ -84,6 +84,23 @@ static void check_again(const struct ds_groupkey *group)
     check(!one.over && same(&one, &two), "a canonical URL means another group");
 }
 
+/* However the target spelled it: the URL is the one that the labels alone give. */
+static void check_spelling(const struct ds_groupkey *group)
+{
+    DS_AUTO(buf) struct ds_buf identity = DS_BUF_INIT(4 * (size_t)DS_TARGET_MAX);
+    DS_AUTO(groupkey) struct ds_groupkey again = {0};
+    struct ds_error err = DS_ERROR_INIT;
+
+    ds_groupkey_init(&again);
+    ds_groupkey_identity(group, &identity);
+    check(ds_groupkey_from_identity(&again, identity.data, identity.len, &err) == 0,
+          "a group's identity is refused");
+    check(same(&again.key, &group->key), "a group's identity has another key");
+    check(again.url.len <= group->url.len &&
+              memcmp(again.url.data, group->url.data, again.url.len) == 0,
+          "a canonical URL shows how the target was spelled");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     DS_AUTO(groupkey) struct ds_groupkey group = {0};
@@ -95,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     check_group(&group);
+    check_spelling(&group);
     if (group.url.len <= DS_TARGET_MAX) /* it may be longer than what it was made from */
         check_again(&group);
     return 0;

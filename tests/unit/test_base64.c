@@ -120,6 +120,39 @@ static void what_is_written_reads_back_in_place(void **state)
     }
 }
 
+/* With a few letters and everything that is read over, so that all cases come up. */
+static void a_text_is_exact_when_encoding_gives_it_again(void **state)
+{
+    static const char letters[] = "ABQgwx_9=\n";
+    struct random r = random_start(__func__);
+    unsigned n_exact = 0;
+
+    (void)state;
+    for (int round = 0; round < 50000; round++) {
+        DS_AUTO(buf) struct ds_buf again = DS_BUF_INIT(100);
+        size_t len = random_below(&r, 14), exact, want;
+        char text[16], data[16];
+        ptrdiff_t n;
+
+        for (size_t i = 0; i < len; i++)
+            text[i] = letters[random_below(&r, i > 8 ? 10 : 8)];
+        n = ds_base64_decode(data, text, len);
+        if (n < 0)
+            continue;
+        exact = ds_base64_exact_len(text, len, (size_t)n);
+        if (n)
+            ds_base64_encode_label(&again, data, (size_t)n);
+        for (want = len; want && text[want - 1] == '=';)
+            want--;
+        if (want != again.len || memcmp(again.data, text, want) != 0)
+            want = 0;
+        if (exact != want)
+            fail_msg("'%.*s': %zu, not %zu", (int)len, text, exact, want);
+        n_exact += exact > 0;
+    }
+    assert_in_range(n_exact, 5000, 45000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +162,7 @@ int main(void)
         cmocka_unit_test(values_are_written_without_padding),
         cmocka_unit_test(what_does_not_fit_is_not_begun),
         cmocka_unit_test(what_is_written_reads_back_in_place),
+        cmocka_unit_test(a_text_is_exact_when_encoding_gives_it_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

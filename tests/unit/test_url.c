@@ -107,6 +107,35 @@ static void only_clean_paths_are_clean(void **state)
     }
 }
 
+/* Of every length, because eight bytes are looked at together. */
+static void random_paths_are_clean_by_their_components(void **state)
+{
+    static const char letters[] = "/./.aA0\xAF\xAE\x0F/-";
+    struct random r = random_start(__func__);
+    unsigned n_clean = 0;
+
+    (void)state;
+    for (int round = 0; round < 100000; round++) {
+        size_t len = 1 + random_below(&r, 30), n_letters = 5 + random_below(&r, 8);
+        char path[32] = "/";
+        bool clean = true;
+
+        for (size_t i = 1; i < len; i++)
+            path[i] = random_below(&r, 4) ? 'b' : letters[random_below(&r, n_letters)];
+        for (const char *at = path + 1; at && at < path + len;) {
+            size_t n = strcspn(at, "/");
+
+            clean = clean && n && !(n == 1 && *at == '.') &&
+                    !(n == 2 && at[0] == '.' && at[1] == '.');
+            at = at[n] ? at + n + 1 : NULL;
+        }
+        if (ds_url_path_is_clean(path, len) != clean)
+            fail_msg("'%s'", path);
+        n_clean += clean;
+    }
+    assert_in_range(n_clean, 10000, 90000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +144,7 @@ int main(void)
         cmocka_unit_test(exactly_the_unreserved_characters_mean_themselves),
         cmocka_unit_test(what_is_encoded_decodes_back_in_place),
         cmocka_unit_test(only_clean_paths_are_clean),
+        cmocka_unit_test(random_paths_are_clean_by_their_components),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
