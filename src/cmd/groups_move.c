@@ -7,9 +7,7 @@
 #include "groups.h"
 #include "groups_result.h"
 #include "progress.h"
-
-#include <signal.h>
-#include <time.h>
+#include "stop.h"
 
 /* So often the state file, and with it the ring, is read again. */
 enum { BUDGET_MS = 2000 };
@@ -52,41 +50,12 @@ struct run {
     struct ds_cmd_progress progress;
     struct ds_mover_report report;
     struct ds_cmd_moved total; /* of all passes */
-    sigset_t signals;          /* that end it; blocked */
-    bool stopped;              /* one has come */
-    bool operation;            /* `operation` in the state is ours */
+    struct ds_cmd_stop stop;
+    bool operation; /* `operation` in the state is ours */
     bool said_waiting;
     bool changed;            /* the last pass has: what it says is to be seen */
     int64_t unread_since_ms; /* 0: every server was read in the last pass */
 };
-
-/* ---- being stopped ------------------------------------------------------------------
- */
-
-/* Blocked and asked for, so that a step is finished and nothing needs a global. */
-static void block_signals(struct run *run)
-{
-    sigemptyset(&run->signals);
-    sigaddset(&run->signals, SIGINT);
-    sigaddset(&run->signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &run->signals, NULL);
-}
-
-/* Waits for a signal, at most so long. */
-static bool wait_stop(struct run *run, int64_t ms)
-{
-    struct timespec time = {.tv_sec = (time_t)(ms / 1000),
-                            .tv_nsec = (long)(ms % 1000) * 1000000};
-
-    if (!run->stopped && sigtimedwait(&run->signals, NULL, &time) > 0)
-        run->stopped = true;
-    return run->stopped;
-}
-
-static bool is_stopped(void *arg)
-{
-    return wait_stop(arg, 0);
-}
 
 /* ---- a pass -------------------------------------------------------------------------
  */
@@ -194,7 +163,7 @@ static int take_lock(struct run *run, struct ds_fleet_lock **lock, struct ds_err
         if (err->code != DS_E_TEMP || left_ms <= LOOK_MS ||
             ds_clock_mono_ms() - began_ms < LOOK_MS / 2)
             return -1;
-        if (is_stopped(run))
+        if (ds_cmd_stop_came(&run->stop))
             return ds_fail(err, DS_E_TEMP, "interrupted: run it again");
     }
 }
@@ -221,7 +190,7 @@ static bool give_others_a_turn(struct run *run, struct ds_fleet_lock **lock)
     *lock = NULL;
     if (run->report.n_undone && !run->unread_since_ms)
         pause_ms = TURN_MS;
-    return !wait_stop(run, pause_ms > TURN_MS ? pause_ms : TURN_MS);
+    return !ds_cmd_stop_wait(&run->stop, pause_ms > TURN_MS ? pause_ms : TURN_MS);
 }
 
 static int repeat(struct run *run, struct ds_fleet_lock **lock, struct ds_error *err)
@@ -229,10 +198,10 @@ static int repeat(struct run *run, struct ds_fleet_lock **lock, struct ds_error 
     for (;;) {
         if (take_lock(run, lock, err) < 0 || do_pass(run, *lock, err) < 0)
             return -1;
-        if (run->options->once || run->options->dry_run || is_stopped(run))
+        if (run->options->once || run->options->dry_run || ds_cmd_stop_came(&run->stop))
             return 0;
         if (is_over(run)) {
-            if (!run->changed || wait_stop(run, CONFIRM_MS))
+            if (!run->changed || ds_cmd_stop_wait(&run->stop, CONFIRM_MS))
                 return 0;
             continue;
         }
@@ -265,7 +234,9 @@ static int work(struct run *run, struct ds_error *err)
     struct ds_error ignored = DS_ERROR_INIT;
     int rc;
 
-    block_signals(run);
+    ds_cmd_stop_init(&run->stop);
+    /* A pass of a watch is told to end by the watch, and by systemd as well. */
+    run->stop.patient = true;
     rc = repeat(run, &lock, err);
     ds_cmd_progress_clear(&run->progress);
     end_operation(run);
@@ -299,8 +270,8 @@ static int prepare(struct run *run, struct ds_cmd_match *match, struct ds_error 
     run->mover.match_arg = match;
     run->mover.progress = on_progress;
     run->mover.progress_arg = run;
-    run->mover.stop = is_stopped;
-    run->mover.stop_arg = run;
+    run->mover.stop = ds_cmd_stop_came;
+    run->mover.stop_arg = &run->stop;
     return 0;
 }
 
@@ -327,7 +298,7 @@ static int run_command(struct ds_cmd_context *ctx, const void *opts,
     if (rc == 0)
         rc = work(&run, err);
     run.total.dry_run = run.mover.dry_run;
-    run.total.stopped = run.stopped;
+    run.total.stopped = run.stop.came;
     if (run.total.n_passes)
         rc = ds_cmd_moved_show(ctx, &run.total, &run.report, rc, err);
     ds_mover_report_release(&run.report);

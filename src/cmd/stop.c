@@ -13,14 +13,20 @@ void ds_cmd_stop_init(struct ds_cmd_stop *stop)
     sigprocmask(SIG_BLOCK, &stop->signals, NULL);
 }
 
-bool ds_cmd_stop_came(void *arg)
+bool ds_cmd_stop_wait(struct ds_cmd_stop *stop, int64_t ms)
 {
-    struct ds_cmd_stop *stop = arg;
-    static const struct timespec at_once;
+    struct timespec time = {.tv_sec = (time_t)(ms / 1000),
+                            .tv_nsec = (long)(ms % 1000) * 1000000};
 
-    if (!stop->came && sigtimedwait(&stop->signals, NULL, &at_once) > 0) {
+    if (!stop->came && sigtimedwait(&stop->signals, NULL, &time) > 0) {
         stop->came = true;
-        sigprocmask(SIG_UNBLOCK, &stop->signals, NULL);
+        if (!stop->patient)
+            sigprocmask(SIG_UNBLOCK, &stop->signals, NULL);
     }
     return stop->came;
+}
+
+bool ds_cmd_stop_came(void *arg)
+{
+    return ds_cmd_stop_wait(arg, 0);
 }

@@ -3,11 +3,14 @@
 push, between a push and a delete."""
 
 import json
+import os
+import signal
+import subprocess
 import threading
 
 import pytest
 
-from testenv import check_schema, wait_until
+from testenv import BIN, check_schema, clean_environ, wait_until
 from testenv.between import Between
 from testenv.groups import Owners, families
 from testenv.state import now_ms
@@ -275,3 +278,25 @@ def test_owners_agree_with_ours():
     """The helper that these tests rest on, by hand."""
     owner = Owners(["b:1"])
     assert owner({"job": "x"}) == "b:1" and owner.jobs("b:1", 2) == ["job0", "job1"]
+
+
+def test_told_to_end_twice_it_ends_its_step(env):
+    """As happens to a pass of a watch that systemd stops: both of them tell it to end."""
+    pair = Pair(env)
+    for job in "ab":
+        pair.old.push(f"/metrics/job/{job}", OLD)
+    told = []
+
+    def tell(method, path, n):
+        if method == ("GET" if told else "PUT") and len(told) < 2:
+            told.append(method)
+            process.send_signal(signal.SIGTERM)
+    pair.at_new.before = tell  # the GET is that after the PUT, when it has noticed the first
+    with subprocess.Popen([os.path.join(BIN, "dshard"), "--config", pair.config.path, "groups",
+                           "move", "--once", "--patience", "0s"], env=clean_environ(),
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        said = process.communicate(timeout=20)[1]
+    assert process.returncode == 75 and b"interrupted: run it again" in said, said
+    assert told == ["PUT", "GET"]
+    wait_until(lambda: len(pair.old.groups()) == len(pair.new.groups()) == 1, 2, "the delete")
+    assert env.state().load()["operation"] is None
