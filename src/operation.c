@@ -72,57 +72,65 @@ static void forget(struct ds_state *state)
     state->operation_since_ms = 0;
 }
 
-static int clear(struct ds_state *state, const char *path, struct ds_error *err)
-{
-    forget(state);
-    return save(state, path, err);
-}
-
-static int end(const char *state_path, bool unfinished, struct ds_error *err)
+/* Ends the one that the file tells of if `holds` says so.  No file: nothing to end. */
+static int clear_if(const char *path,
+                    bool (*holds)(const struct ds_state *state, const char *word),
+                    const char *word, struct ds_error *err)
 {
     DS_AUTO(file_lock) struct ds_file_lock lock = DS_FILE_LOCK_INIT;
     DS_AUTO(state) struct ds_state state = {0};
-    DS_AUTO(str) char *by = ds_process_name();
 
-    if (open_state(state_path, &lock, &state, err) < 0)
+    if (open_state(path, &lock, &state, err) < 0)
         return err->code == DS_E_MISSING ? 0 : -1;
-    if (!is(state.operation_by, by) || (unfinished && ds_aim_of(&state) != DS_AIM_OVER))
+    if (!holds(&state, word))
         return 0;
-    return clear(&state, state_path, err);
+    forget(&state);
+    return save(&state, path, err);
+}
+
+static bool is_by(const struct ds_state *state, const char *by)
+{
+    return is(state->operation_by, by);
 }
 
 int ds_operation_end(const char *state_path, struct ds_error *err)
 {
-    return end(state_path, false, err);
+    DS_AUTO(str) char *by = ds_process_name();
+
+    return clear_if(state_path, is_by, by, err);
+}
+
+static bool is_by_and_over(const struct ds_state *state, const char *by)
+{
+    return is_by(state, by) && ds_aim_of(state) == DS_AIM_OVER;
 }
 
 int ds_operation_leave(const char *state_path, struct ds_error *err)
 {
-    return end(state_path, true, err);
+    DS_AUTO(str) char *by = ds_process_name();
+
+    return clear_if(state_path, is_by_and_over, by, err);
+}
+
+static bool is_dead_kind(const struct ds_state *state, const char *kind)
+{
+    return is(state->operation_kind, kind) && ds_operation_is_dead(state);
 }
 
 int ds_operation_end_dead(const char *state_path, const char *kind, struct ds_error *err)
 {
-    DS_AUTO(file_lock) struct ds_file_lock lock = DS_FILE_LOCK_INIT;
-    DS_AUTO(state) struct ds_state state = {0};
+    return clear_if(state_path, is_dead_kind, kind, err);
+}
 
-    if (open_state(state_path, &lock, &state, err) < 0)
-        return err->code == DS_E_MISSING ? 0 : -1;
-    if (!is(state.operation_kind, kind) || !ds_operation_is_dead(&state))
-        return 0;
-    return clear(&state, state_path, err);
+static bool has_dead_groups(const struct ds_state *state, const char *none)
+{
+    (void)none;
+    return ds_aim_of(state) == DS_AIM_GROUPS && ds_operation_is_dead(state);
 }
 
 int ds_operation_groups_done(const char *state_path, struct ds_error *err)
 {
-    DS_AUTO(file_lock) struct ds_file_lock lock = DS_FILE_LOCK_INIT;
-    DS_AUTO(state) struct ds_state state = {0};
-
-    if (open_state(state_path, &lock, &state, err) < 0)
-        return err->code == DS_E_MISSING ? 0 : -1;
-    if (ds_aim_of(&state) != DS_AIM_GROUPS || !ds_operation_is_dead(&state))
-        return 0;
-    return clear(&state, state_path, err);
+    return clear_if(state_path, has_dead_groups, NULL, err);
 }
 
 void ds_operation_tidy(struct ds_state *state)
