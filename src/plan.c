@@ -201,15 +201,10 @@ static void plan_several(struct ds_planner *p)
     plan_losers(p, kept, sure_ms);
 }
 
-/* Its name cannot be said in a URL, or it is not certain: a DELETE could be of another.
- */
 static bool is_stuck(const struct ds_planner *p)
 {
-    static const unsigned flags =
-        DS_GROUP_ODD_NAME | DS_GROUP_REPLACED | DS_GROUP_GUESSED;
-
     for (size_t i = 0; i < p->n_copies; i++)
-        if (p->copies[i].group->flags & flags)
+        if (p->copies[i].group->flags & DS_GROUP_STUCK)
             return true;
     return false;
 }

@@ -165,8 +165,6 @@ static bool waits(const struct ds_relocate *relocate,
                   const struct ds_mover_report *report,
                   const struct ds_mover_place *place, int64_t now_ms)
 {
-    static const unsigned stuck =
-        DS_GROUP_ODD_NAME | DS_GROUP_REPLACED | DS_GROUP_GUESSED;
     int64_t old_ms = relocate->options.leave_older_than_ms;
 
     if (!place->misplaced && !place->beaten)
@@ -174,7 +172,7 @@ static bool waits(const struct ds_relocate *relocate,
     if (relocate->leaving_only &&
         !is_leaving(relocate, report->servers[place->server].address))
         return false;
-    return !(place->group->flags & stuck) &&
+    return !(place->group->flags & DS_GROUP_STUCK) &&
            !(old_ms && ds_mover_age_ms(report, place, now_ms) > old_ms);
 }
 

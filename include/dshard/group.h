@@ -31,6 +31,9 @@ enum ds_group_flags {
                                    certain whether instance="" is one of them */
     DS_GROUP_GUARDED = 1 << 3, /* push_failure_time_seconds is there twice, and the server
                                   cannot be scraped: see mover_guard.c */
+    /* Any of these: a URL made from its labels may be that of another group, or of none.
+       So it is never moved: the DELETE could be of another. */
+    DS_GROUP_STUCK = DS_GROUP_ODD_NAME | DS_GROUP_REPLACED | DS_GROUP_GUESSED,
 };
 
 struct ds_group {
