@@ -60,6 +60,16 @@ void ds_auto_mover_report(struct ds_mover_report *report)
     ds_mover_report_release(report);
 }
 
+const struct ds_mover_server *ds_mover_report_find(const struct ds_mover_report *report,
+                                                   const char *address)
+{
+    for (size_t i = 0; i < report->n_servers; i++) {
+        if (strcmp(report->servers[i].address, address) == 0)
+            return &report->servers[i];
+    }
+    return NULL;
+}
+
 /* ---- what the pass does -------------------------------------------------------------
  */
 

@@ -89,15 +89,14 @@ unsigned ds_mover_report_count_sent(const struct ds_mover_report *report, size_t
 static bool is_somewhere(const struct ds_mover_report *report,
                          const struct ds_mover_trace *trace)
 {
+    const struct ds_mover_server *to = ds_mover_report_find(report, trace->to);
+
     for (size_t i = 0; i < report->n_servers; i++) {
         if (ds_inventory_find(&report->inventories[i], trace->identity,
                               trace->identity_len))
             return true;
-        if (!report->servers[i].reached &&
-            strcmp(report->servers[i].address, trace->to) == 0)
-            return true;
     }
-    return false;
+    return to && !to->reached;
 }
 
 const struct ds_mover_trace *ds_mover_next_vanished(struct ds_mover_report *report)

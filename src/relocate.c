@@ -16,22 +16,13 @@ enum {
     WAIT_MAX = 4096
 };
 
-static const struct ds_mover_server *find(const struct ds_mover_report *report,
-                                          const char *address)
-{
-    for (size_t i = 0; i < report->n_servers; i++) {
-        if (strcmp(report->servers[i].address, address) == 0)
-            return &report->servers[i];
-    }
-    return NULL;
-}
-
 /* The first of those that leave that was not read; NULL: all were. */
 static const struct ds_mover_server *first_silent(const struct ds_relocate *relocate,
                                                   const struct ds_mover_report *report)
 {
     for (size_t i = 0; i < relocate->n_leaving; i++) {
-        const struct ds_mover_server *server = find(report, relocate->leaving[i]);
+        const struct ds_mover_server *server =
+            ds_mover_report_find(report, relocate->leaving[i]);
 
         if (server && !server->reached)
             return server;
@@ -48,7 +39,8 @@ static bool are_empty(const struct ds_relocate *relocate,
                       const struct ds_mover_report *report)
 {
     for (size_t i = 0; i < relocate->n_leaving; i++) {
-        const struct ds_mover_server *server = find(report, relocate->leaving[i]);
+        const struct ds_mover_server *server =
+            ds_mover_report_find(report, relocate->leaving[i]);
 
         if (server && server->n_groups)
             return false;

@@ -140,6 +140,9 @@ bool ds_mover_is_done(const struct ds_mover_report *report, enum ds_plan_mode mo
    nowhere: somebody has deleted it, or its server has lost it.  Each is told once; NULL:
    no more. */
 const struct ds_mover_trace *ds_mover_next_vanished(struct ds_mover_report *report);
+/* The row of a server; NULL: it was out, or is unknown. */
+const struct ds_mover_server *ds_mover_report_find(const struct ds_mover_report *report,
+                                                   const char *address);
 /* Every copy of every group, by identity and then by server; a new array, to free(). */
 struct ds_mover_place *ds_mover_places(const struct ds_mover_report *report, size_t *n)
     DS_NODISCARD;

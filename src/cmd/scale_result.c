@@ -4,16 +4,6 @@
 #include "groups.h"
 #include "json.h"
 
-static const struct ds_mover_server *find(const struct ds_scale *scale,
-                                          const char *address)
-{
-    for (size_t i = 0; i < scale->report.n_servers; i++) {
-        if (strcmp(scale->report.servers[i].address, address) == 0)
-            return &scale->report.servers[i];
-    }
-    return NULL;
-}
-
 void ds_cmd_scale_text(struct ds_cmd_context *ctx, const struct ds_scale *scale)
 {
     size_t n_left = scale->report.plan.n_left;
@@ -24,7 +14,8 @@ void ds_cmd_scale_text(struct ds_cmd_context *ctx, const struct ds_scale *scale)
         ds_buf_addf(&ctx->out, "%s is a member now\n", scale->add[i].server.address);
     for (size_t i = 0; i < scale->n_remove; i++) {
         const char *address = scale->remove[i].server.address;
-        const struct ds_mover_server *server = find(scale, address);
+        const struct ds_mover_server *server =
+            ds_mover_report_find(&scale->report, address);
 
         ds_buf_addf(&ctx->out, "%s can be stopped now", address);
         if (server && server->reached && server->n_groups)

@@ -80,7 +80,7 @@ static void add_servers(const struct ds_state *state,
     for (size_t i = 0; i < state->n_servers; i++) {
         const struct ds_standing *standing = &state->servers[i];
         const struct ds_mover_server *row =
-            ds_cmd_status_groups_of(groups, standing->server.address);
+            ds_mover_report_find(&groups->report, standing->server.address);
 
         ds_table_add(&table, standing->server.address);
         ds_table_add(&table, ds_intent_name(standing->intent));

@@ -83,16 +83,6 @@ void ds_cmd_status_groups_ask(struct ds_cmd_status_groups *groups,
     }
 }
 
-const struct ds_mover_server *ds_cmd_status_groups_of(
-    const struct ds_cmd_status_groups *groups, const char *address)
-{
-    for (size_t i = 0; i < groups->report.n_servers; i++) {
-        if (strcmp(groups->report.servers[i].address, address) == 0)
-            return &groups->report.servers[i];
-    }
-    return NULL;
-}
-
 void ds_cmd_status_groups_text(const struct ds_cmd_status_groups *groups,
                                struct ds_buf *out)
 {
@@ -123,7 +113,7 @@ json_t *ds_cmd_status_groups_add_json(const struct ds_cmd_status_groups *groups,
 {
     const struct ds_mover_report *report = &groups->report;
     const struct ds_mover_server *row =
-        address ? ds_cmd_status_groups_of(groups, address) : NULL;
+        address ? ds_mover_report_find(report, address) : NULL;
     bool known = address ? row && row->reached : groups->told;
 
     if (!known) {

@@ -20,9 +20,6 @@ void ds_cmd_status_groups_ask(struct ds_cmd_status_groups *groups,
                               const struct ds_cmd_context *ctx,
                               const struct ds_config *config,
                               const struct ds_state *state, struct ds_status *status);
-/* The row of a server; NULL: it was not to be asked. */
-const struct ds_mover_server *ds_cmd_status_groups_of(
-    const struct ds_cmd_status_groups *groups, const char *address);
 /* A line with the sums; nothing when nobody was asked. */
 void ds_cmd_status_groups_text(const struct ds_cmd_status_groups *groups,
                                struct ds_buf *out);

@@ -163,6 +163,25 @@ static void without_a_ring_nothing_is_misplaced(void **state)
     report_end(&fleet, report);
 }
 
+static void a_server_is_found_by_its_whole_address(void **state)
+{
+    struct fleet fleet;
+    struct ds_mover_report *report = report_of(&fleet, "A x@-10", "A x@-5", "C x@-30");
+    struct ds_mover_report empty;
+
+    (void)state;
+    ds_mover_report_init(&empty);
+    assert_null(ds_mover_report_find(&empty, report->servers[A].address));
+    for (size_t i = 0; i < FLEET; i++)
+        assert_ptr_equal(ds_mover_report_find(report, report->servers[i].address),
+                         &report->servers[i]);
+    assert_null(ds_mover_report_find(report, "10.0.0.1"));
+    assert_null(ds_mover_report_find(report, "10.0.0.1:90910"));
+    assert_null(ds_mover_report_find(report, "10.0.0.9:9091"));
+    assert_null(ds_mover_report_find(report, ""));
+    report_end(&fleet, report);
+}
+
 static void what_is_left_by_wish_is_in_place(void **state)
 {
     struct fleet fleet;
@@ -251,6 +270,7 @@ int main(void)
         cmocka_unit_test(a_copy_made_where_a_phantom_lay_is_one),
         cmocka_unit_test(nothing_that_counts_is_on_a_server_about_to_come_in),
         cmocka_unit_test(without_a_ring_nothing_is_misplaced),
+        cmocka_unit_test(a_server_is_found_by_its_whole_address),
         cmocka_unit_test(what_is_left_by_wish_is_in_place),
         cmocka_unit_test(a_refusal_outlives_the_pass_and_is_about_one_way),
         cmocka_unit_test(the_pause_grows_with_reading_and_ends_when_something_is_due),
