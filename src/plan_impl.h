@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plan_impl.h - what plan.c and plan_newest.c share; private to them. */
+/* plan_impl.h - what the parts of the plan share; private to them. */
 #ifndef DSHARD_PLAN_IMPL_H
 #define DSHARD_PLAN_IMPL_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which copy, and which family of several copies, is the newest: see plan.h */
+/* Which copy, and which family of several copies, is the newest; see plan.h. */
 #include "plan_impl.h"
 
 #include <stdlib.h>

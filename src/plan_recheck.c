@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last look before a DELETE: see plan.h */
+/* plan_recheck.c - the last look before a DELETE; see plan.h. */
 #include "plan_impl.h"
 
 /* NULL: it has no such family.  Both are sorted: *at goes on from call to call. */

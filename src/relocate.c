@@ -7,16 +7,15 @@
 #include "dshard/stall.h"
 #include "dshard/watch.h"
 
-/* How long a server may be silent: a watch takes a member that is dead out by then. */
 enum {
-    SILENCE_MS = 60000,
+    SILENCE_MS = 60000, /* of a server: a watch takes a member that is dead out by then */
     LOOK_MS = 200,
     TEXT_MAX = 8 * 1024 * 1024,
     SLACK_MS = 60000,
     WAIT_MAX = 4096
 };
 
-/* The first of those that leave that was not read; NULL: all were. */
+/* The first server that was not read and keeps us from the end; NULL: none. */
 static const struct ds_mover_server *first_silent(const struct ds_relocate *relocate,
                                                   const struct ds_mover_report *report)
 {

@@ -4,20 +4,20 @@
  *
  * A pass reads what every server holds, plans (plan.h) and carries out what is due:
  *  1. A copy is exact but for push_time_seconds.
- *  2. First the owner gets it, then it is deleted where it lay.  The PUT is one that only
- *     creates (mover_guard.c), so that no push that comes in between is replaced.  Where
- * a server does not check what is pushed, that is noticed only, and heals with the next
- *     push.
+ *  2. First the owner gets it, then it is deleted where it lay.  The PUT is one that
+ *     only creates (mover_guard.c), so that no push that comes in between is replaced.
+ *     Where a server does not check what is pushed, one may be: that is noticed, and
+ *     heals with the next push.
  *  3. Before a DELETE both copies are read again: the one to go must be unchanged, the
- * one to stay there.  A reading is good for 50 DELETEs, and for 250 ms beside the time
- *     that one takes, from when it began; so one that came while this process slept is
- * not. A server whose list always takes longer than 250 ms is so dealt with all the same;
- *     no list takes longer than timeout_ms.  At the owner, where clients push, a reading
- *     is good for one DELETE.
+ *     one to stay must be there and lack nothing (ds_plan_may_delete).  A reading is
+ *     good for 50 DELETEs, and from when it began for 250 ms beside the time that one
+ *     usually takes; so one during which this process slept is not, and a server whose
+ *     list takes longer than 250 ms is dealt with all the same.  At the owner, where
+ *     clients push, a reading is good for one DELETE.
  *  4. A refused PUT leaves a phantom: that is removed, and the group stays where it was.
  *  5. One push at a time, and as long as it took nothing, so that clients get half of the
  *     server at least.
- * A pass can be killed anywhere and run again.  The caller holds the fleet lock.
+ * A pass can be killed anywhere and run again.  Who changes anything has the fleet lock.
  */
 #ifndef DSHARD_MOVER_H
 #define DSHARD_MOVER_H
@@ -41,17 +41,18 @@ typedef bool ds_mover_stop_fn(void *arg);
 
 struct ds_mover_options {
     enum ds_plan_mode mode;
-    int64_t patience_ms, leave_older_than_ms;
-    int64_t timeout_ms; /* of one request */
-    int64_t budget_ms;  /* no new batch of copies after that, or after twice the time that
-                           reading took if that is longer; 0: until all is done */
-    bool dry_run;       /* plans only; report->plan has the moves */
+    int64_t patience_ms, leave_older_than_ms; /* as in plan.h */
+    int64_t timeout_ms;                       /* of one request */
+    int64_t budget_ms; /* no new batch of copies after that, or after twice the time that
+                          reading took if that is longer, from the first copy on; 0: until
+                          all is done */
+    bool dry_run;      /* plans only; report->plan has the moves */
     const char *const *yields; /* addresses whose copies never win */
     size_t n_yields;
     ds_mover_match_fn *match;
     void *match_arg;
-    ds_mover_progress_fn *progress; /* NULL: none.  First called with n_done 0, before
-                                       anything is written; not when nothing is due */
+    ds_mover_progress_fn *progress; /* NULL: none.  First called with n_done 0, before the
+                                       first move; not when nothing is due */
     void *progress_arg;
     ds_mover_stop_fn *stop; /* NULL: never */
     void *stop_arg;
@@ -72,7 +73,7 @@ struct ds_mover_server {
     bool down;            /* its health is: it was not asked */
     bool reached;         /* it was read, and answered until the end */
     char why[DS_WHY_MAX]; /* not reached */
-    size_t n_groups;      /* these three are as the pass leaves them */
+    size_t n_groups;      /* these four are as the pass leaves them */
     size_t n_misplaced;   /* of them, that belong elsewhere */
     size_t n_copies;      /* of them, that a copy elsewhere beats */
     size_t n_ties;        /* of those copies, that may be as new as what beats them */
@@ -106,7 +107,7 @@ struct ds_mover_report {
     struct ds_ring *ring; /* NULL: there is none */
     struct ds_plan plan; /* its pointers lead into inventories; from and to are indexes of
                             servers here */
-    size_t n_deleted, n_merged, n_copied;
+    size_t n_deleted, n_merged, n_copied; /* moves that were made, by kind: see plan.h */
     size_t n_raced;  /* a push came in between: what that left open, the next pass does */
     size_t n_done;   /* moves that have been dealt with, however it ended */
     size_t n_undone; /* moves that the budget, a stop or a server's failure left over */
@@ -125,10 +126,10 @@ struct ds_mover_report {
 /*
  * One pass over the servers of `state`.  *report: initialised, or that of a pass before;
  * then its refusals stay and are not tried again, what it has deleted is remembered, and
- * all else is new.  0 also when
- * something was refused, raced or left; -1: the lock is lost (DS_E_TEMP), no server could
- * be read (DS_E_NET), or the configuration cannot be used; the report says what was done.
- * lock may be NULL when mode is DS_PLAN_LOOK or for a dry run.
+ * all else is new.  0 also when something was refused, raced or left; -1: the lock is
+ * lost (DS_E_TEMP), no server could be read (DS_E_NET), two of them are one (DS_E_FAILED,
+ * but not when mode is DS_PLAN_LOOK), or the configuration cannot be used; the report
+ * says what was done.  lock may be NULL when mode is DS_PLAN_LOOK or for a dry run.
  */
 int ds_mover_pass(const struct ds_config *config, const struct ds_state *state,
                   struct ds_fleet_lock *lock, const struct ds_mover_options *options,
@@ -157,7 +158,8 @@ const struct ds_mover_place *ds_mover_newest(const struct ds_mover_report *repor
    worked; negative: not known, or a time in the future. */
 int64_t ds_mover_age_ms(const struct ds_mover_report *report,
                         const struct ds_mover_place *place, int64_t now_ms);
-/* How long to wait before the next pass: grows with the time that reading took. */
+/* How long to wait before the next pass: grows with the time that reading took, and ends
+   when something is due. */
 int64_t ds_mover_pause_ms(const struct ds_mover_report *report);
 
 void ds_mover_report_init(struct ds_mover_report *report);

@@ -10,13 +10,13 @@
 #include "dshard/error.h"
 #include "dshard/state.h"
 
-/* Writes kind (see aim.h) and step ("moving groups"), each of at most 200 bytes; since
-   when is kept while kind and `by` are the same, and the same again is not written.  A
-   kind without servers leaves a dead one alone whose servers or groups are not where they
-   should be.  The state file must be there. */
+/* Writes kind (see aim.h) and step ("moving groups"), each of at most DS_AIM_KIND_MAX
+   bytes; since when is kept while kind and `by` are the same, and the same again is not
+   written.  A kind without servers leaves a dead one alone whose servers or groups are
+   not where they should be.  The state file must be there. */
 int ds_operation_set(const char *state_path, const char *kind, const char *step,
                      struct ds_error *err) DS_NODISCARD;
-/* Ends it, if it is ours.  No file: there is nothing to end. */
+/* Ends it, if it is ours.  For this and the next three: no file is nothing to end. */
 int ds_operation_end(const char *state_path, struct ds_error *err) DS_NODISCARD;
 /* Ours ends before it has reached its aim: it stays, for `status` to tell what to run,
    unless nothing of it is left to do. */

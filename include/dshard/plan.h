@@ -9,8 +9,8 @@
  *   kept, families            POST these families to it, then DELETE
  *   kept, no families         DELETE
  * A move is right while the copy that goes is unchanged and the ring is the same; the
- * POST while no client has pushed to `kept` since it was read; the DELETE while `kept` is
- * there and at least as new as it was.
+ * POST while no client has pushed these families to `kept` since it was read; the DELETE
+ * while `kept` is there and at least as new as it was.
  *
  * Which of several copies is the newest:
  *  1. The owner's, when it was pushed after the last change of the ring (and a grace) on
@@ -19,15 +19,16 @@
  *     skews leave must be more than DS_PLAN_TIE_MS apart; otherwise it is a tie, and all
  *     stay until the next push, or until DS_PLAN_TIE_LASTS_MS after the later one: then
  *     the owner's copy stays, because that is where the later pushes go, and where it has
- *     none, the copy on the server with the (bytewise) highest name.  No clock of an
- *     observer has a say in this.
+ *     none, the copy on the server with the (bytewise) highest address.  So every
+ *     observer keeps the same one, whatever its clock says.
  *  A push time in its server's future (its clock was set back) is not trusted: it never
- *  wins by 1 or 2, and ties with every other.
- *  Copies on servers that `yield` lose against any other; but what came to the owner
- * after the last change of the ring is no old data and does not yield.  So loses what a
- * server that `settles` took when every push went elsewhere already: it hung, and the
- * push had waited at it.  A group that no
- * push ever worked for (a phantom) loses against any other, and its copy is just dropped.
+ *  wins by 1 or 2, and by 2 it ties with every other.
+ *
+ * Before all that, some copies lose against any other: those on servers that `yield`, but
+ * for what came to the owner after the last change of the ring, which is no old data;
+ * what a server that `settles` took when every push went elsewhere already (the push had
+ * waited at it while it hung); and a phantom, a group that no push ever worked for, whose
+ * copy is just dropped.
  *
  * Which one stays: in dedupe mode, without a ring, and where the owner has none, the
  * newest.  In move mode the copy at the owner stays in any case, as pushes may come in
@@ -48,9 +49,8 @@
  * grace, because between the last look at a copy and its DELETE a push can be lost.  A
  * POST to the owner could replace a push of the same family that comes in between, too;
  * so it waits until that family is grace_ms old: one that is pushed more often comes to
- * the owner by itself.  A group
- * whose owner was not reached waits: the owner may have a newer one, and what were POSTed
- * now would beat that later.
+ * the owner by itself.  A group whose owner was not reached waits: the owner may have a
+ * newer copy, and what is given to another one now would beat that later.
  *
  * What no rule here can know: that a server which is away has a newer copy of what is
  * moved meanwhile (it loses when it comes back), and that a clock was set forward (its
@@ -76,8 +76,8 @@ enum {
 };
 
 struct ds_plan_server {
-    const struct ds_inventory *inventory; /* reached; borrowed */
-    bool yields;  /* its copies never win: old data on a server that joins */
+    const struct ds_inventory *inventory; /* borrowed; not reached: as if absent */
+    bool yields;  /* its copies lose: old data on a server that joins */
     bool settles; /* not a member yet and about to be one (joining, held): nothing is
                      copied from it that it alone has */
 };
@@ -85,19 +85,19 @@ struct ds_plan_server {
 struct ds_plan_config {
     enum ds_plan_mode mode;
     int64_t now_ms;          /* our clock */
-    int64_t ring_changed_ms; /* our clock; 0 (or in the future): not known, and rule 1 is
-                                out */
+    int64_t ring_changed_ms; /* our clock; 0 (or more than grace_ms in the future): not
+                                known, and rule 1 is out */
     int64_t grace_ms;        /* until pushes follow a changed ring everywhere */
     int64_t patience_ms;     /* copy what has not been pushed for so long */
-    int64_t leave_older_than_ms; /* do not copy what is older; 0: copy all */
+    int64_t leave_older_than_ms; /* no PUT of what is older; 0: of all */
     const struct ds_ring *ring;  /* NULL: no ring, nothing is misplaced */
 };
 
 struct ds_move {
     const struct ds_group *group; /* the copy that goes; borrowed from its inventory */
     const struct ds_group *kept;  /* the copy at `to`, borrowed; NULL: none there */
-    size_t from, to;              /* indexes of servers; equal for a lone phantom that is
-                                     misplaced: only the DELETE */
+    size_t from, to;              /* indexes of servers; equal: a misplaced phantom of
+                                     which there is nothing else, so only the DELETE */
     const char **families;        /* sorted names to POST first, borrowed; the array is
                                      owned by the plan */
     size_t n_families;
@@ -109,12 +109,12 @@ struct ds_plan {
     size_t n_moves;
     size_t n_groups;    /* identities */
     size_t n_misplaced; /* of them: no copy at the owner, or copies elsewhere, too */
-    size_t n_copies;    /* one too many, summed over groups */
+    size_t n_copies;    /* those beyond the first, summed over groups */
     size_t n_waiting;   /* misplaced or doubled groups of which some copy waits: for
                            patience, grace, a tie, another copy, a member, an owner.  In
-                           dedupe   mode only doubled ones */
-    size_t n_left;      /* misplaced ones older than leave_older_than_ms */
-    size_t n_ownerless; /* whose owner was not reached */
+                           dedupe mode only doubled ones */
+    size_t n_left;      /* misplaced ones, not doubled, older than leave_older_than_ms */
+    size_t n_ownerless; /* groups whose owner was not reached */
     size_t n_stuck;     /* misplaced or doubled, and no URL can name them: never moved */
     const struct ds_group **ties; /* copies of which none is known to be old: they wait
                                      for the end of a tie; the array is owned */

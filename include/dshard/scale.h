@@ -4,13 +4,15 @@
  * fleet whose groups lie where the new ring says, without losing one.
  *
  *  1. Look at all of them before anything is changed.
- *  2. Newcomers join: listed for Prometheus, not in the ring; the configuration names
- *     them.
- *  3. Wait until somebody scrapes them: or what moves there would vanish for a while.
- *  4. Newcomers are admitted, then those that leave are drained; wait until every
- *     frontend applies that ring.
- *  5. Move what is misplaced (relocate.h).
- *  6. Verify: nothing that was there is gone, misplaced or doubled; who leaves is empty.
+ *  2. Newcomers join: emptied if that is wanted, listed for Prometheus, not in the ring;
+ *     the configuration names them; what others have, too, is removed from them.
+ *  3. Wait until somebody scrapes them: or what moves there would vanish for a while.  It
+ *     goes on after settle_ms, and says who is not scraped.
+ *  4. Newcomers are admitted, then those that leave are drained; each time wait until
+ *     every frontend applies that ring.
+ *  5. Move what is misplaced or doubled (relocate.h), so that who leaves ends empty.
+ *  6. Verify: what has come to lie wrong meanwhile moves, too; what was there and is
+ *     nowhere now is told.
  *  7. Those that leave are deregistered, and taken out of the configuration.
  *
  * Each step looks at what is there already, so the same operation run again completes
@@ -29,12 +31,14 @@
 #include "dshard/relocate.h"
 
 struct ds_scale_options {
-    bool adopt; /* newcomers may hold groups: copies elsewhere win */
-    bool wipe;  /* newcomers are emptied first */
-    bool force; /* past the guards (DS_E_REFUSED) */
-    int64_t settle_ms, patience_ms, leave_older_than_ms;
-    int64_t timeout_ms; /* of one answer */
-    int64_t lock_ms;    /* how long to wait for the fleet lock */
+    bool adopt;        /* newcomers may hold groups: copies elsewhere win */
+    bool wipe;         /* newcomers are emptied first */
+    bool force;        /* past the guards (DS_E_REFUSED) */
+    int64_t settle_ms; /* of step 3, at most; 0: without it */
+    int64_t patience_ms, leave_older_than_ms; /* as in plan.h */
+    int64_t timeout_ms;                       /* of one answer */
+    int64_t lock_ms; /* how long to wait for the fleet lock, and for a watch to take
+                        newcomers up */
 };
 
 /* What somebody who looks on is told.  All may be NULL. */
@@ -55,13 +59,13 @@ struct ds_scale_hooks {
 struct ds_scale_server {
     struct ds_server server;
     enum ds_intent was; /* when it began; `out` also when it was unknown */
-    bool known;
-    bool reached;     /* it answered when it was looked at */
-    size_t n_held;    /* groups that it held then */
-    uint64_t open;    /* private: descriptors it had open before it was listed */
-    uint64_t scrapes; /* private */
-    unsigned n_more;  /* private: looks in a row that found more */
-    bool scraped;     /* private */
+    bool known;         /* to the registry or the configuration */
+    bool reached;       /* it answered when it was looked at */
+    size_t n_held;      /* groups that it held then */
+    uint64_t open;      /* private: descriptors it had open before it was listed */
+    uint64_t scrapes;   /* private */
+    unsigned n_more;    /* private: looks in a row that found more */
+    bool scraped;       /* private */
 };
 
 struct ds_scale {
@@ -73,7 +77,7 @@ struct ds_scale {
     struct ds_scale_hooks hooks;
     struct ds_scale_server *add, *remove; /* owned */
     size_t n_add, n_remove;
-    struct ds_state known; /* what the registry said last */
+    struct ds_state known; /* what the registry said at the start */
     /* Private: */
     struct ds_fleet_lock *lock;
     unsigned step, n_steps;
@@ -106,10 +110,10 @@ struct ds_server *ds_scale_members_after(const struct ds_scale *scale,
 /* Who is not in the ring and does not belong to the fleet yet. */
 bool ds_scale_is_newcomer(const struct ds_scale_server *server);
 
-/* Whether it may begin.  DS_E_REFUSED: --force exists (or --adopt, --wipe); the text says
-   which.  Changes nothing. */
+/* Whether it may begin, by what the servers tell.  DS_E_REFUSED: --force does it even so
+   (or --adopt, --wipe); the text says which.  Changes none of them. */
 int ds_scale_check(struct ds_scale *scale, struct ds_error *err) DS_NODISCARD;
-/* All of it, after ds_scale_check(). */
+/* All of it, after ds_scale_check().  DS_E_TEMP: run again, it completes what is left. */
 int ds_scale_run(struct ds_scale *scale, struct ds_error *err) DS_NODISCARD;
 
 #endif
