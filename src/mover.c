@@ -218,12 +218,6 @@ static bool does_yield(const struct ds_mover_options *options, const char *addre
     return false;
 }
 
-/* Not a member yet, and about to be one. */
-static bool does_settle(const struct ds_mover_server *row)
-{
-    return !row->member && row->intent != DS_INTENT_DRAINING;
-}
-
 static void make_plan(struct ds_mover *mover, const struct ds_state *state)
 {
     const struct ds_mover_options *options = mover->options;
@@ -251,7 +245,7 @@ static void make_plan(struct ds_mover *mover, const struct ds_state *state)
         servers[n++] = (struct ds_plan_server){
             .inventory = &report->inventories[i],
             .yields = does_yield(options, report->servers[i].address),
-            .settles = does_settle(&report->servers[i]),
+            .settles = ds_mover_settles(&report->servers[i]),
         };
     }
     ds_plan_make(&report->plan, &config, servers, n);

@@ -177,12 +177,15 @@ static size_t unite(struct ds_mover_place *places, size_t n)
     return kept;
 }
 
+bool ds_mover_settles(const struct ds_mover_server *server)
+{
+    return !server->member && server->intent != DS_INTENT_DRAINING;
+}
+
 static bool settles(const struct ds_mover_report *report,
                     const struct ds_mover_place *place)
 {
-    const struct ds_mover_server *row = &report->servers[place->server];
-
-    return !row->member && row->intent != DS_INTENT_DRAINING;
+    return ds_mover_settles(&report->servers[place->server]);
 }
 
 /* Whether the plan would rather keep a than b.  It knows better where two servers' clocks

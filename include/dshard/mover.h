@@ -144,6 +144,8 @@ const struct ds_mover_trace *ds_mover_next_vanished(struct ds_mover_report *repo
 /* The row of a server; NULL: it was out, or is unknown. */
 const struct ds_mover_server *ds_mover_report_find(const struct ds_mover_report *report,
                                                    const char *address);
+/* Whether it is no member yet and about to be one (joining, held): see plan.h. */
+bool ds_mover_settles(const struct ds_mover_server *server);
 /* Every copy of every group, by identity and then by server; a new array, to free(). */
 struct ds_mover_place *ds_mover_places(const struct ds_mover_report *report, size_t *n)
     DS_NODISCARD;

@@ -9,12 +9,6 @@
 
 enum { TIMEOUT_MS = 2000 };
 
-/* Not a member yet and about to be one: the watch, or scale, is at its groups. */
-static bool settles(const struct ds_mover_server *row)
-{
-    return !row->member && row->intent != DS_INTENT_DRAINING;
-}
-
 static void count(const struct ds_mover_report *report, struct ds_status_groups *out)
 {
     size_t n;
@@ -27,8 +21,8 @@ static void count(const struct ds_mover_report *report, struct ds_status_groups 
 
         end = ds_mover_group_end(places, n, i);
         for (size_t k = i; k < end; k++) {
-            if (settles(&report->servers[places[k].server]))
-                continue;
+            if (ds_mover_settles(&report->servers[places[k].server]))
+                continue; /* the watch, or scale, is at its groups */
             n_copies++;
             misplaced = misplaced || places[k].misplaced;
         }

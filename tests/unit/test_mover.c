@@ -149,6 +149,20 @@ static void nothing_that_counts_is_on_a_server_about_to_come_in(void **state)
     report_end(&fleet, report);
 }
 
+static void who_is_no_member_settles_unless_it_drains(void **state)
+{
+    struct ds_mover_server server = {.intent = DS_INTENT_JOINING};
+
+    (void)state;
+    assert_true(ds_mover_settles(&server));
+    server.intent = DS_INTENT_IN; /* held */
+    assert_true(ds_mover_settles(&server));
+    server.intent = DS_INTENT_DRAINING;
+    assert_false(ds_mover_settles(&server));
+    server = (struct ds_mover_server){.intent = DS_INTENT_IN, .member = true};
+    assert_false(ds_mover_settles(&server));
+}
+
 static void without_a_ring_nothing_is_misplaced(void **state)
 {
     struct fleet fleet;
@@ -269,6 +283,7 @@ int main(void)
         cmocka_unit_test(what_the_pass_did_counts),
         cmocka_unit_test(a_copy_made_where_a_phantom_lay_is_one),
         cmocka_unit_test(nothing_that_counts_is_on_a_server_about_to_come_in),
+        cmocka_unit_test(who_is_no_member_settles_unless_it_drains),
         cmocka_unit_test(without_a_ring_nothing_is_misplaced),
         cmocka_unit_test(a_server_is_found_by_its_whole_address),
         cmocka_unit_test(what_is_left_by_wish_is_in_place),
