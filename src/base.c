@@ -61,6 +61,13 @@ void ds_set_str(char **field, const char *s)
     *field = copy;
 }
 
+void ds_wipe(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
 void ds_auto_str(char **s)
 {
     free(*s);

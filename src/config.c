@@ -180,10 +180,3 @@ int ds_config_read_password(const struct ds_config *config, char **out,
     explicit_bzero(text.data, text.len);
     return 0;
 }
-
-void ds_config_wipe_password(char *password)
-{
-    if (password)
-        explicit_bzero(password, strlen(password));
-    free(password);
-}

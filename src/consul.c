@@ -10,19 +10,12 @@
 
 enum { CONNECT_TIMEOUT_MS = 5000, TOKEN_MAX = 4096, HEADER_MAX = TOKEN_MAX + 64 };
 
-static void wipe(char *secret)
-{
-    if (secret)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
-}
-
 void ds_consul_free(struct ds_consul *consul)
 {
     if (!consul)
         return;
-    wipe(consul->token);
-    wipe(consul->password);
+    ds_wipe(consul->token);
+    ds_wipe(consul->password);
     free(consul->url);
     free(consul->unix_socket);
     free(consul->username);
@@ -73,7 +66,7 @@ int ds_consul_read_token(const char *path, char **out, struct ds_error *err)
                 "the Consul token: '%s' has a space or a control character in it", path);
         }
     }
-    wipe(*out);
+    ds_wipe(*out);
     *out = ds_xstrndup(from, len);
     explicit_bzero(text.data, text.len);
     return 0;
@@ -88,10 +81,10 @@ bool ds_consul_refresh_token(struct ds_consul *consul)
         ds_consul_read_token(consul->token_file, &token, &ignored) < 0)
         return false;
     if (consul->token && strcmp(consul->token, token) == 0) {
-        wipe(token);
+        ds_wipe(token);
         return false;
     }
-    wipe(consul->token);
+    ds_wipe(consul->token);
     consul->token = token;
     consul->token_version++;
     return true;

@@ -20,7 +20,7 @@ static int read_credentials(struct ds_buf *out, const struct ds_config *config,
     if (ds_config_read_password(config, &password, err) < 0)
         return -1;
     ds_buf_addf(out, "%s:%s", config->pushgateway.username, password ? password : "");
-    ds_config_wipe_password(password);
+    ds_wipe(password);
     return ds_buf_check(out, "pushgateway's name and password", err);
 }
 
@@ -70,16 +70,9 @@ int ds_consul_auth_init(struct ds_consul_auth *auth, const struct ds_config *con
     return rc;
 }
 
-static void wipe(char *secret)
-{
-    if (secret)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
-}
-
 void ds_consul_auth_release(struct ds_consul_auth *auth)
 {
-    wipe(auth->header);
+    ds_wipe(auth->header);
     *auth = (struct ds_consul_auth){0};
 }
 
@@ -202,7 +195,7 @@ void ds_consul_payload_free(struct ds_consul_payload *payload)
     if (!payload)
         return;
     json_decref(payload->service);
-    wipe(payload->text);
+    ds_wipe(payload->text);
     free(payload->id);
     free(payload->check_id);
     free(payload);

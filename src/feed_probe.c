@@ -58,7 +58,7 @@ static void prober_free(struct ds_feed *feed)
     free(prober->scheme);
     free(prober->path);
     free(prober->username);
-    ds_config_wipe_password(prober->password);
+    ds_wipe(prober->password);
     free(prober);
 }
 

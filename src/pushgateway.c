@@ -28,7 +28,7 @@ void ds_pushgateway_free(struct ds_pushgateway *server)
     if (!server)
         return;
     ds_http_loop_free(server->loop);
-    ds_config_wipe_password(server->password);
+    ds_wipe(server->password);
     free(server->username);
     free(server->base);
     free(server);

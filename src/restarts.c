@@ -42,7 +42,7 @@ void ds_restarts_free(struct ds_restarts *restarts)
     free(restarts->scheme);
     free(restarts->prefix);
     free(restarts->username);
-    ds_config_wipe_password(restarts->password);
+    ds_wipe(restarts->password);
     free(restarts);
 }
 

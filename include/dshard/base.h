@@ -44,6 +44,9 @@ char *ds_xasprintf(const char *fmt, ...) DS_NODISCARD DS_PRINTF(1, 2);
 /* Replaces *field, which is owned, by a copy of s (NULL: by NULL). */
 void ds_set_str(char **field, const char *s);
 
+/* Overwrites a secret, and frees it; NULL: nothing. */
+void ds_wipe(char *secret);
+
 /* Takes what *pp points to and leaves NULL there; pp is the address of any pointer. */
 static inline void *ds_steal(void *pp)
 {

@@ -103,11 +103,10 @@ void ds_config_show(const struct ds_config *config, bool json, struct ds_buf *ou
 /* Whether a server of that name is configured. */
 bool ds_config_lists(const struct ds_config *config, const char *address);
 
-/* The Pushgateways' password: the first line of pushgateway.password_file, new; *out is
-   NULL without one.  DS_E_CONFIG when it cannot be read. */
+/* The Pushgateways' password: the first line of pushgateway.password_file, new, for
+   ds_wipe(); *out is NULL without one.  DS_E_CONFIG when it cannot be read. */
 int ds_config_read_password(const struct ds_config *config, char **out,
                             struct ds_error *err) DS_NODISCARD;
-void ds_config_wipe_password(char *password); /* frees it, too */
 
 /* How many servers of n must stay: the count itself, or the percentage rounded up. */
 size_t ds_config_min_healthy(const struct ds_config *config, size_t n_servers);

@@ -78,6 +78,14 @@ static void set_str_replaces_and_clears(void **state)
     assert_null(field);
 }
 
+static void wipe_frees_what_there_is(void **state)
+{
+    (void)state;
+    ds_wipe(NULL);
+    ds_wipe(ds_xstrdup(""));
+    ds_wipe(ds_xstrdup("secret"));
+}
+
 static void steal_takes_the_pointer_away(void **state)
 {
     DS_AUTO(str) char *owner = ds_xstrdup("x");
@@ -133,6 +141,7 @@ int main(void)
         cmocka_unit_test(an_impossible_size_ends_the_process),
         cmocka_unit_test(strings_are_copied),
         cmocka_unit_test(set_str_replaces_and_clears),
+        cmocka_unit_test(wipe_frees_what_there_is),
         cmocka_unit_test(steal_takes_the_pointer_away),
         cmocka_unit_test(steal_fd_takes_the_descriptor_away),
         cmocka_unit_test(auto_fd_closes_and_keeps_errno),
