@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "../../src/consul_impl.h"
+#include "config_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,15 +37,10 @@ static void write_token(const char *text)
 /* The settings that come of these keys below consul_server, or NULL and the error. */
 static struct ds_consul *make(const char *keys, struct ds_error *err)
 {
-    DS_AUTO(buf) struct ds_buf complaints = DS_BUF_INIT(65536);
-    DS_AUTO(str)
-    char *text =
-        ds_xasprintf("consul_server: {%s}\npushgateway: {servers: [10.0.0.1]}\n", keys);
     DS_AUTO(config) struct ds_config config;
 
-    ds_config_init(&config);
-    if (ds_config_parse(&config, "test.yml", text, strlen(text), &complaints, err) < 0)
-        fail_msg("%s", complaints.data);
+    config_from(&config, "consul_server: {%s}\npushgateway: {servers: [10.0.0.1]}\n",
+                keys);
     return ds_consul_new(&config, err);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "config_text.h"
 #include "dshard/consul_payload.h"
 
 #include <jansson.h>
@@ -21,15 +22,8 @@ static void write_password(const char *text)
 
 static void load(struct ds_config *config, const char *consul, const char *more)
 {
-    DS_AUTO(buf) struct ds_buf complaints = DS_BUF_INIT(65536);
-    DS_AUTO(str)
-    char *text = ds_xasprintf("consul_server: {%s}\n%s", consul,
-                              *more ? more : "pushgateway: {servers: [10.0.0.1]}\n");
-    struct ds_error err = DS_ERROR_INIT;
-
-    ds_config_init(config);
-    if (ds_config_parse(config, "test.yml", text, strlen(text), &complaints, &err) < 0)
-        fail_msg("%s", complaints.data);
+    config_from(config, "consul_server: {%s}\n%s", consul,
+                *more ? more : "pushgateway: {servers: [10.0.0.1]}\n");
 }
 
 static struct ds_consul_payload *make(const struct ds_config *config, const char *address,

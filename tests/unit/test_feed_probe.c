@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "config_text.h"
 #include "dshard/clock.h"
 #include "dshard/discovery.h"
 #include "dshard/file.h"
@@ -85,17 +86,10 @@ static void track(struct ds_feed *feed, const struct ds_server *servers, size_t 
 
 static void configure(struct ds_config *config, const char *more)
 {
-    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(10000);
-    DS_AUTO(buf) struct ds_buf complaints = DS_BUF_INIT(10000);
-    struct ds_error err = DS_ERROR_INIT;
-
-    ds_buf_addf(&text,
+    config_from(config,
                 "health_check: {interval: 100ms, timeout: %dms}\n"
                 "pushgateway:\n  servers: [\"127.0.0.1:9091\"]\n%s",
                 TIMEOUT_MS, more);
-    ds_config_init(config);
-    if (ds_config_parse(config, "test.yml", text.data, text.len, &complaints, &err) < 0)
-        fail_msg("%s%s", complaints.data, err.text);
 }
 
 static struct ds_server server_at(const char *host, unsigned port)

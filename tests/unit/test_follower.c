@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "../../src/accord_impl.h"
+#include "config_text.h"
 #include "dshard/clock.h"
 #include "dshard/follower.h"
 #include "tiny.h"
@@ -27,21 +28,15 @@ struct fleet {
 
 static void configure(struct ds_config *config, const struct fleet *f, const char *more)
 {
-    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(10000);
-    DS_AUTO(buf) struct ds_buf complaints = DS_BUF_INIT(10000);
-    struct ds_error err = DS_ERROR_INIT;
+    DS_AUTO(buf) struct ds_buf servers = DS_BUF_INIT(10000);
 
-    ds_buf_addf(&text,
+    for (size_t i = 0; i < SERVERS; i++)
+        ds_buf_addf(&servers, "%s\"%s\"", i ? ", " : "", f->names[i]);
+    config_from(config,
                 "state_file: %s\n"
                 "health_check: {interval: 50ms, timeout: 5s, rise: 2, fall: 2}\n"
-                "ring: {rejoin_after: 300ms%s}\npushgateway:\n  servers: [",
-                f->path, more);
-    for (size_t i = 0; i < SERVERS; i++)
-        ds_buf_addf(&text, "%s\"%s\"", i ? ", " : "", f->names[i]);
-    ds_buf_adds(&text, "]\n");
-    ds_config_init(config);
-    if (ds_config_parse(config, "test.yml", text.data, text.len, &complaints, &err) < 0)
-        fail_msg("%s%s", complaints.data, err.text);
+                "ring: {rejoin_after: 300ms%s}\npushgateway:\n  servers: [%s]\n",
+                f->path, more, servers.data);
 }
 
 static int compare_names(const void *a, const void *b)

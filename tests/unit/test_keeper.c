@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "config_text.h"
 #include "dshard/keeper.h"
 #include "dshard/log.h"
 
@@ -555,25 +556,14 @@ static void a_failed_write_leaves_the_memory_alone(void **state)
 
 /* ---- configuration ---- */
 
-static void configure(struct ds_config *config, const char *path, const char *text)
-{
-    DS_AUTO(buf) struct ds_buf complaints = DS_BUF_INIT(10000);
-    struct ds_error err = DS_ERROR_INIT;
-
-    ds_config_init(config);
-    if (ds_config_parse(config, path, text, strlen(text), &complaints, &err) < 0)
-        fail_msg("%s%s", complaints.data, err.text);
-}
-
 static void what_is_configured_is_taken_over(void **state)
 {
     struct fixture *f = *state;
     DS_AUTO(config) struct ds_config config;
     const struct ds_state *kept = &f->keeper.state;
 
-    configure(&config, "test.yml",
-              "pushgateway:\n  scheme: https\n  route_prefix: /push\n"
-              "  servers: [\"b:1\", {addr: \"a:1\", weight: 4}]\n");
+    config_from(&config, "pushgateway:\n  scheme: https\n  route_prefix: /push\n"
+                         "  servers: [\"b:1\", {addr: \"a:1\", weight: 4}]\n");
     assert_true(ds_keeper_configure(&f->keeper, &config));
     assert_int_equal(kept->n_servers, 2);
     assert_string_equal(kept->servers[0].server.address, "a:1");
@@ -594,7 +584,7 @@ static void the_configuration_does_not_undo_what_operators_want(void **state)
     agree(f);
     f->keeper.state.servers[0].intent = DS_INTENT_OUT;
     f->keeper.state.servers[1].intent = DS_INTENT_DRAINING;
-    configure(&config, "test.yml", "pushgateway:\n  servers: [\"a:1\", \"b:1\"]\n");
+    config_from(&config, "pushgateway:\n  servers: [\"a:1\", \"b:1\"]\n");
     assert_false(ds_keeper_configure(&f->keeper, &config));
     assert_int_equal(f->keeper.state.servers[0].intent, DS_INTENT_OUT);
     assert_int_equal(f->keeper.state.servers[1].intent, DS_INTENT_DRAINING);
@@ -606,7 +596,7 @@ static void who_is_not_configured_any_more_is_kept(void **state)
     DS_AUTO(config) struct ds_config config;
 
     agree(f);
-    configure(&config, "test.yml", "pushgateway:\n  servers: [\"a:1\"]\n");
+    config_from(&config, "pushgateway:\n  servers: [\"a:1\"]\n");
     assert_false(ds_keeper_configure(&f->keeper, &config));
     assert_true(ds_state_find(&f->keeper.state, "b:1")->member);
 }

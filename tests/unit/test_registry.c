@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "config_text.h"
 #include "dshard/discovery.h"
 #include "dshard/keeper.h"
 #include "place.h"
@@ -10,17 +11,10 @@ static const int64_t NOW = 1764000000000;
 static void configure(struct ds_config *config, const struct place *place,
                       const char *more)
 {
-    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(10000);
-    DS_AUTO(buf) struct ds_buf complaints = DS_BUF_INIT(10000);
-    struct ds_error err = DS_ERROR_INIT;
-
-    ds_buf_addf(&text,
+    config_from(config,
                 "state_file: %s\n%spushgateway:\n  scheme: https\n"
                 "  route_prefix: /push\n  servers: [\"a:1\", \"b:1\"]\n",
                 place->path, more);
-    ds_config_init(config);
-    if (ds_config_parse(config, "test.yml", text.data, text.len, &complaints, &err) < 0)
-        fail_msg("%s%s", complaints.data, err.text);
 }
 
 static struct ds_act make_act(const char *address, enum ds_act_kind kind, unsigned weight)

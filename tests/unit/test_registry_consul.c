@@ -2,22 +2,17 @@
 /* How it answers when nobody is there; with a Consul it is tested end to end. */
 #include "test.h"
 
+#include "config_text.h"
 #include "dshard/discovery.h"
 
 #include <stdlib.h>
 
 static void load(struct ds_config *config, const char *pushgateway)
 {
-    DS_AUTO(buf) struct ds_buf complaints = DS_BUF_INIT(65536);
-    DS_AUTO(str)
-    char *text = ds_xasprintf("consul_server: {addr: '127.0.0.1:1'}\n"
-                              "pushgateway: {servers: [10.0.0.1, 10.0.0.2]%s}\n",
-                              pushgateway);
-    struct ds_error err = DS_ERROR_INIT;
-
-    ds_config_init(config);
-    if (ds_config_parse(config, "test.yml", text, strlen(text), &complaints, &err) < 0)
-        fail_msg("%s", complaints.data);
+    config_from(config,
+                "consul_server: {addr: '127.0.0.1:1'}\n"
+                "pushgateway: {servers: [10.0.0.1, 10.0.0.2]%s}\n",
+                pushgateway);
 }
 
 static void the_configuration_picks_it(void **state)

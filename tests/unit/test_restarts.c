@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "config_text.h"
 #include "dshard/clock.h"
 #include "dshard/restarts.h"
 #include "tiny.h"
@@ -45,18 +46,13 @@ static void serve(struct fleet *f, const struct tiny_rule *rules, size_t n)
 static int setup(void **state)
 {
     struct fleet *f = ds_xcalloc(1, sizeof *f);
-    DS_AUTO(buf) struct ds_buf complaints = DS_BUF_INIT(10000);
-    static const char text[] = "health_check: {interval: 1s, timeout: 800ms}\n"
-                               "pushgateway: {servers: [\"127.0.0.1:9091\"]}\n";
     struct ds_error err = DS_ERROR_INIT;
 
     f->port = tiny_closed_port(&f->kept);
     f->loop = ds_http_loop_new();
     f->now_ms = ds_clock_mono_ms();
-    ds_config_init(&f->config);
-    assert_ok(
-        ds_config_parse(&f->config, "test.yml", text, strlen(text), &complaints, &err),
-        &err);
+    config_from(&f->config, "health_check: {interval: 1s, timeout: 800ms}\n"
+                            "pushgateway: {servers: [\"127.0.0.1:9091\"]}\n");
     ds_state_init(&f->state);
     for (size_t i = 0; i < SERVERS; i++) {
         DS_AUTO(str) char *address = ds_xasprintf("127.0.0.%zu:%u", i + 1, f->port);
