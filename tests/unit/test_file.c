@@ -3,6 +3,7 @@
 
 #include "dshard/clock.h"
 #include "dshard/file.h"
+#include "holder.h"
 #include "place.h"
 #include "random.h"
 
@@ -203,43 +204,29 @@ static void the_second_one_to_lock_waits_or_is_told(void **state)
     assert_int_equal(count_entries(place->dir), 0);
 }
 
-/* Starts a child that takes the lock and keeps it until it is killed. */
-static pid_t start_locker(const struct place *place)
+static void hold_lock(void *arg, int ready)
 {
-    int ready[2];
-    char byte;
-    pid_t child;
+    const struct place *place = arg;
+    struct ds_file_lock lock = DS_FILE_LOCK_INIT;
+    struct ds_error err = DS_ERROR_INIT;
 
-    assert_int_equal(pipe(ready), 0);
-    child = fork();
-    if (child == 0) {
-        struct ds_file_lock lock = DS_FILE_LOCK_INIT;
-        struct ds_error err = DS_ERROR_INIT;
-
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nobody behind */
-        if (ds_file_lock_dir(&lock, place->path, 0, &err) < 0 ||
-            write(ready[1], "x", 1) != 1)
-            _exit(1);
-        for (;;)
-            pause();
-    }
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    close(ready[0]);
-    close(ready[1]);
-    return child;
+    if (ds_file_lock_dir(&lock, place->path, 0, &err) < 0)
+        _exit(1);
+    holder_ready(ready);
+    for (;;)
+        pause();
 }
 
 static void a_killed_holder_leaves_no_lock(void **state)
 {
     DS_AUTO(file_lock) struct ds_file_lock lock = DS_FILE_LOCK_INIT;
-    const struct place *place = *state;
+    struct place *place = *state;
     struct ds_error err = DS_ERROR_INIT;
-    pid_t child = start_locker(place);
+    pid_t child = holder_start(hold_lock, place);
 
     assert_int_equal(ds_file_lock_dir(&lock, place->path, 0, &err), -1);
     assert_int_equal(err.code, DS_E_TEMP);
-    kill(child, SIGKILL);
-    assert_int_equal(waitpid(child, NULL, 0), child);
+    holder_kill(child);
     assert_ok(ds_file_lock_dir(&lock, place->path, 0, &err), &err);
 }
 

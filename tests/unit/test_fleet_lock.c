@@ -3,14 +3,13 @@
    by what takes it. */
 #include "test.h"
 
+#include "holder.h"
 #include "tiny.h"
 
 #include "dshard/clock.h"
 #include "dshard/fleet_lock.h"
 #include "dshard/keeper.h"
 
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -101,30 +100,29 @@ static void other_locks_are_not_in_its_way(void **state)
     assert_ok(ds_keeper_lock(&keeper, 0, &err), &err);
 }
 
-/* What a child does with the lock once it has it. */
-static pid_t hold_in_child(const struct fixture *f, int64_t hold_ms)
+struct hold {
+    const struct ds_config *config;
+    int64_t ms;
+};
+
+static void hold_lock(void *arg, int ready)
 {
-    int ready[2];
-    char byte;
-    pid_t child;
+    const struct hold *hold = arg;
+    struct ds_error err = DS_ERROR_INIT;
+    struct ds_fleet_lock *lock = ds_fleet_lock_take(hold->config, "scale up", 0, &err);
 
-    assert_int_equal(pipe(ready), 0);
-    child = fork();
-    if (child == 0) {
-        struct ds_error err = DS_ERROR_INIT;
-        struct ds_fleet_lock *lock = ds_fleet_lock_take(&f->config, "scale up", 0, &err);
+    if (!lock)
+        _exit(1);
+    holder_ready(ready);
+    ds_clock_sleep_ms(hold->ms);
+    ds_fleet_lock_free(lock);
+}
 
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (!lock || write(ready[1], "x", 1) != 1)
-            _exit(1);
-        ds_clock_sleep_ms(hold_ms);
-        ds_fleet_lock_free(lock);
-        _exit(0);
-    }
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    close(ready[0]);
-    close(ready[1]);
-    return child;
+static pid_t hold_in_child(const struct fixture *f, int64_t ms)
+{
+    struct hold hold = {.config = &f->config, .ms = ms};
+
+    return holder_start(hold_lock, &hold);
 }
 
 static void who_waits_gets_it_when_it_is_given_back(void **state)
@@ -149,8 +147,7 @@ static void a_killed_holder_leaves_it_free(void **state)
     DS_AUTO(str) char *words = ds_xasprintf(":%ld: scale up", (long)child);
 
     assert_refused(f, 0, DS_E_TEMP, words);
-    assert_int_equal(kill(child, SIGKILL), 0);
-    assert_int_equal(waitpid(child, NULL, 0), child);
+    holder_kill(child);
     ds_fleet_lock_free(take(f, "scale up"));
 }
 

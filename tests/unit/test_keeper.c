@@ -4,15 +4,13 @@
 #include "config_text.h"
 #include "dshard/keeper.h"
 #include "dshard/log.h"
+#include "holder.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static const int64_t NOW = 1764000000000;
@@ -483,29 +481,26 @@ static void one_watch_at_a_time(void **state)
     ds_keeper_init(&f->keeper, f->path);
 }
 
+static void hold_claim(void *arg, int ready)
+{
+    struct fixture *f = arg;
+    struct ds_error err = DS_ERROR_INIT;
+
+    if (ds_keeper_claim(&f->keeper, 0, &err) < 0)
+        _exit(1);
+    holder_ready(ready);
+    for (;;)
+        pause();
+}
+
 static void a_killed_watch_leaves_no_claim(void **state)
 {
     struct fixture *f = *state;
     struct ds_error err = DS_ERROR_INIT;
-    int ready[2];
-    char byte;
-    pid_t child;
+    pid_t child = holder_start(hold_claim, f);
 
-    assert_int_equal(pipe(ready), 0);
-    child = fork();
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (ds_keeper_claim(&f->keeper, 0, &err) < 0 || write(ready[1], "x", 1) != 1)
-            _exit(1);
-        for (;;)
-            pause();
-    }
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    close(ready[0]);
-    close(ready[1]);
     assert_true(ds_keeper_is_claimed(f->path));
-    assert_int_equal(kill(child, SIGKILL), 0);
-    assert_int_equal(waitpid(child, NULL, 0), child);
+    holder_kill(child);
     assert_false(ds_keeper_is_claimed(f->path));
     assert_ok(ds_keeper_claim(&f->keeper, 0, &err), &err);
 }
