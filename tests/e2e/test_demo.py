@@ -97,6 +97,22 @@ def test_it_shows_what_it_claims_and_leaves_nothing(demo):
     check_claims(it.log())
 
 
+def lying_programs(env, pattern, script):
+    """A directory with our programs; sed edits what `dshard` says to arguments that match."""
+    programs = os.path.join(env.dir, "programs")
+    os.mkdir(programs)
+    os.symlink(os.path.join(BIN, "dshard-fcgi"), os.path.join(programs, "dshard-fcgi"))
+    real = os.path.join(BIN, "dshard")
+    with open(os.path.join(programs, "dshard"), "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\n"
+                'case "$*" in\n'
+                f"{pattern}) '{real}' \"$@\" | sed '{script}' ;;\n"
+                f"*) exec '{real}' \"$@\" ;;\n"
+                "esac\n")
+        os.fchmod(f.fileno(), 0o755)
+    return programs
+
+
 def test_it_needs_no_privileges(env, demo):
     """As somebody who may write nowhere but in the directory for temporary files."""
     top = os.path.join(env.dir, "tree")
@@ -111,18 +127,7 @@ def test_it_needs_no_privileges(env, demo):
 
 
 def test_it_fails_when_a_group_is_not_where_lookup_says(env, demo):
-    programs = os.path.join(env.dir, "programs")
-    os.mkdir(programs)
-    os.symlink(os.path.join(BIN, "dshard-fcgi"), os.path.join(programs, "dshard-fcgi"))
-    real = os.path.join(BIN, "dshard")
-    with open(os.path.join(programs, "dshard"), "w", encoding="utf-8") as f:
-        f.write("#!/bin/sh\n"
-                'case "$*" in\n'
-                f"*'ring lookup'*) '{real}' \"$@\" | sed '7s/^[^\t]*/127.0.0.1:1/' ;;\n"
-                f"*) exec '{real}' \"$@\" ;;\n"
-                "esac\n")
-        os.fchmod(f.fileno(), 0o755)
-    it = demo(programs=programs)
+    it = demo(programs=lying_programs(env, "*'ring lookup'*", "7s/^[^\t]*/127.0.0.1:1/"))
     assert it.end() == 1
     assert "demo failed: a group is not where dshard ring lookup says" in it.log()
     assert "ok: each group" not in it.log()
@@ -220,19 +225,8 @@ def test_interrupted_with_consul_it_leaves_nothing(demo_consul, until):
 
 def test_rings_that_differ_are_noticed(env, demo_consul):
     """One frontend's `status` tells another digest than the other's."""
-    programs = os.path.join(env.dir, "programs")
-    os.mkdir(programs)
-    os.symlink(os.path.join(BIN, "dshard-fcgi"), os.path.join(programs, "dshard-fcgi"))
-    real = os.path.join(BIN, "dshard")
-    with open(os.path.join(programs, "dshard"), "w", encoding="utf-8") as f:
-        f.write("#!/bin/sh\n"
-                'case "$*" in\n'
-                f"*lighttpd.yml*status*) '{real}' \"$@\" |\n"
-                "    sed 's/\"digest\": \".../\"digest\": \"xyz/' ;;\n"
-                f"*) exec '{real}' \"$@\" ;;\n"
-                "esac\n")
-        os.fchmod(f.fileno(), 0o755)
-    it = demo_consul(programs=programs)
+    it = demo_consul(programs=lying_programs(env, "*lighttpd.yml*status*",
+                                             's/"digest": ".../"digest": "xyz/'))
     assert it.end() == 1
     assert "demo failed: waited 20 s for two frontends with one ring" in it.log()
 

@@ -6,12 +6,12 @@ import os
 import random
 import signal
 import subprocess
-import threading
 import time
 
 import pytest
 
 from testenv import BIN, Watch, clean_environ, wait_until
+from testenv.background import Background
 from testenv.state import State, checksum
 from testenv.wait import SLOW
 
@@ -25,21 +25,12 @@ def addresses(gateways):
 # ---- kill -9 -------------------------------------------------------------------------
 
 
-class Reader:
+class Reader(Background):
     """Loads the file all the time and checks it as a reader would."""
 
     def __init__(self, state):
+        super().__init__()
         self.state, self.loads, self.bad = state, 0, []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
 
     def _run(self):
         while not self._stop.wait(0.002):

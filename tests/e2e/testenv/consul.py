@@ -8,12 +8,12 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 import urllib.parse
 import uuid
 
 import pytest
 
+from .background import Background
 from .ports import free_port
 from .process import Process
 from .programs import TOP, clean_environ
@@ -334,23 +334,15 @@ def address_of(service):
     return f"[{host}]:{service['Port']}" if ":" in host else f"{host}:{service['Port']}"
 
 
-class FlapCounter:
+class FlapCounter(Background):
     """Follows the service's health with blocking queries, as a watch would; `changes` has
     every other picture that was seen after the first: {(node, check): status}."""
 
     def __init__(self, consul):
+        super().__init__()
         self.consul, self.changes = consul, []
-        self._stop, self._index, self._last = threading.Event(), 0, None
+        self._index, self._last = 0, None
         self._look()  # the first picture is there when we are
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
 
     def _look(self):
         path = f"/v1/health/service/{self.consul.service}?wait=1s&index={self._index}"

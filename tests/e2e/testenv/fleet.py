@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+from .background import Background
 from .state import hash16
 from .wait import wait_until
 
@@ -243,22 +244,16 @@ def await_agreement(frontends, members, timeout=10):
     wait_until(same, timeout + 1, f"{frontends} to agree on {members} members")
 
 
-class QuietMoments:
+class QuietMoments(Background):
     """with QuietMoments(frontends): whenever no digest has changed for a second, all are
     the same."""
 
     def __init__(self, frontends):
+        super().__init__()
         self.frontends, self.problems, self.n_quiet = frontends, [], 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
 
     def __exit__(self, kind, *_):
-        self._stop.set()
-        self._thread.join()
+        super().__exit__()
         if kind is None:
             assert not self.problems, self.problems[:5]
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole frontend: nginx and dshard-fcgi on one state file, answering with redirects."""
 
-import threading
 import time
 
+from .background import Background
 from .rawhttp import RawHTTP
 
 _CONF = """
@@ -66,23 +66,14 @@ class Front:
         return time.monotonic() - began
 
 
-class Asker:
+class Asker(Background):
     """Asks a front for one path all the time, in a thread; `wrong` gathers every answer
     that was none of the `allowed` owners."""
 
     def __init__(self, front, path, allowed):
+        super().__init__()
         self.front, self.path, self.allowed = front, path, set(allowed)
         self.count, self.wrong = 0, []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
 
     def _run(self):
         while not self._stop.wait(0.005):
