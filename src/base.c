@@ -41,6 +41,15 @@ char *ds_xstrndup(const char *s, size_t len)
     return checked(strndup(s, len));
 }
 
+char *ds_xmemdup(const void *data, size_t len)
+{
+    char *copy = ds_xmalloc(len + 1);
+
+    memcpy(copy, data, len);
+    copy[len] = '\0';
+    return copy;
+}
+
 char *ds_xasprintf(const char *fmt, ...)
 {
     char *s = NULL;

@@ -86,12 +86,10 @@ void ds_mover_refuse(struct ds_mover *mover, const struct ds_move *move, const c
                                         sizeof *report->refusals);
     refusal = &report->refusals[report->n_refusals++];
     *refusal = (struct ds_mover_refusal){
-        .identity = ds_xmalloc(move->group->identity_len + 1),
+        .identity = ds_xmemdup(move->group->identity, move->group->identity_len),
         .identity_len = move->group->identity_len,
         .why = ds_xstrdup(why),
     };
-    memcpy(refusal->identity, move->group->identity, move->group->identity_len);
-    refusal->identity[refusal->identity_len] = '\0';
     memcpy(refusal->from, report->servers[move->from].address, DS_ADDRESS_MAX);
     memcpy(refusal->to, report->servers[move->to].address, DS_ADDRESS_MAX);
 }

@@ -39,12 +39,10 @@ static struct ds_mover_trace *add(struct ds_mover_report *report, const char *fr
     }
     trace = &report->traces[report->n_traces++];
     *trace = (struct ds_mover_trace){
-        .identity = ds_xmalloc(group->identity_len + 1),
+        .identity = ds_xmemdup(group->identity, group->identity_len),
         .identity_len = group->identity_len,
         .hash = group->hash,
     };
-    memcpy(trace->identity, group->identity, group->identity_len);
-    trace->identity[trace->identity_len] = '\0';
     memcpy(trace->from, from, DS_ADDRESS_MAX);
     return trace;
 }

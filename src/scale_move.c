@@ -33,7 +33,7 @@ void ds_scale_take_census(struct ds_census *census, const struct ds_mover_report
         if (!group->pushed_us || (last && ds_group_compare(last, group) == 0))
             continue;
         census->groups[census->n++] = (struct ds_group){
-            .identity = ds_xstrndup(group->identity, group->identity_len),
+            .identity = ds_xmemdup(group->identity, group->identity_len),
             .identity_len = group->identity_len,
         };
     }

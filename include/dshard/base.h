@@ -38,7 +38,9 @@ void *ds_xmalloc(size_t size) DS_NODISCARD;
 void *ds_xcalloc(size_t n, size_t size) DS_NODISCARD;
 void *ds_xreallocarray(void *p, size_t n, size_t size) DS_NODISCARD;
 char *ds_xstrdup(const char *s) DS_NODISCARD;
-char *ds_xstrndup(const char *s, size_t len) DS_NODISCARD;
+char *ds_xstrndup(const char *s, size_t len) DS_NODISCARD; /* up to a NUL byte */
+/* All of these bytes, which may have NUL bytes among them, and one behind them. */
+char *ds_xmemdup(const void *data, size_t len) DS_NODISCARD;
 char *ds_xasprintf(const char *fmt, ...) DS_NODISCARD DS_PRINTF(1, 2);
 
 /* Replaces *field, which is owned, by a copy of s (NULL: by NULL). */

@@ -92,11 +92,9 @@ static void add_safe(const char *text, size_t len, struct ds_buf *out)
 
 static void add_text(const char *identity, size_t len, struct ds_buf *out)
 {
-    DS_AUTO(str) char *copy = ds_xmalloc(len + 1);
+    DS_AUTO(str) char *copy = ds_xmemdup(identity, len);
     struct ds_group group = {.identity = copy, .identity_len = len};
 
-    memcpy(copy, identity, len);
-    copy[len] = '\0';
     ds_group_add_text(&group, out);
 }
 

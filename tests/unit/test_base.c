@@ -63,6 +63,16 @@ static void strings_are_copied(void **state)
     assert_string_equal(printed, "pushgateway:9091");
 }
 
+static void bytes_are_copied_with_the_nul_bytes_among_them(void **state)
+{
+    DS_AUTO(str) char *copy = ds_xmemdup("a\0b!", 3);
+    DS_AUTO(str) char *none = ds_xmemdup("a", 0);
+
+    (void)state;
+    assert_memory_equal(copy, "a\0b", 4);
+    assert_string_equal(none, "");
+}
+
 static void set_str_replaces_and_clears(void **state)
 {
     char *field = NULL;
@@ -140,6 +150,7 @@ int main(void)
         cmocka_unit_test(calloc_gives_zeros),
         cmocka_unit_test(an_impossible_size_ends_the_process),
         cmocka_unit_test(strings_are_copied),
+        cmocka_unit_test(bytes_are_copied_with_the_nul_bytes_among_them),
         cmocka_unit_test(set_str_replaces_and_clears),
         cmocka_unit_test(wipe_frees_what_there_is),
         cmocka_unit_test(steal_takes_the_pointer_away),

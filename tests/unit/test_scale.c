@@ -3,8 +3,8 @@
    tried on real servers in tests/e2e/test_scale.py. */
 #include "test.h"
 
+#include "../../src/scale_impl.h"
 #include "dshard/keeper.h"
-#include "dshard/scale.h"
 #include "place.h"
 
 static const int64_t NOW = 1764000000000;
@@ -259,6 +259,44 @@ static int teardown(void **test)
 
 #define WITH(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* ---- what was there when it began ---- */
+
+/* Two groups whose names differ only behind a NUL byte. */
+static void the_census_keeps_whole_names(void **state)
+{
+    static const char names[][13] = {"job\xff"
+                                     "a\xff"
+                                     "x\xff"
+                                     "n\0l1",
+                                     "job\xff"
+                                     "a\xff"
+                                     "x\xff"
+                                     "n\0l2"};
+    DS_AUTO(mover_report) struct ds_mover_report report;
+    DS_AUTO(census) struct ds_census census = {0};
+    struct ds_inventory *inventory;
+
+    (void)state;
+    ds_mover_report_init(&report);
+    report.n_servers = 1;
+    report.servers = ds_xcalloc(1, sizeof *report.servers);
+    report.inventories = inventory = ds_xcalloc(1, sizeof *inventory);
+    ds_inventory_init(inventory, "10.0.0.1:9091");
+    inventory->n = DS_COUNT(names);
+    inventory->groups = ds_xcalloc(inventory->n, sizeof *inventory->groups);
+    for (size_t i = 0; i < inventory->n; i++)
+        inventory->groups[i] =
+            (struct ds_group){.identity = ds_xmemdup(names[i], sizeof names[i] - 1),
+                              .identity_len = sizeof names[i] - 1,
+                              .pushed_us = 1};
+    ds_scale_take_census(&census, &report);
+    assert_int_equal(census.n, DS_COUNT(names));
+    for (size_t i = 0; i < census.n; i++) {
+        assert_int_equal(census.groups[i].identity_len, sizeof names[i] - 1);
+        assert_memory_equal(census.groups[i].identity, names[i], sizeof names[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +309,7 @@ int main(void)
         WITH(somebody_must_stay),
         WITH(adopting_and_wiping_exclude_each_other),
         WITH(a_configuration_that_cannot_be_edited_is_found_first),
+        cmocka_unit_test(the_census_keeps_whole_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
