@@ -27,6 +27,20 @@ int ds_group_compare(const void *a, const void *b)
     return shorter ? -1 : x->identity_len > y->identity_len;
 }
 
+static int by_name(const void *name, const void *family)
+{
+    return strcmp(name, ((const struct ds_family *)family)->name);
+}
+
+const struct ds_family *ds_group_find_family(const struct ds_group *group,
+                                             const char *name)
+{
+    if (!group->n_families)
+        return NULL;
+    return bsearch(name, group->families, group->n_families, sizeof *group->families,
+                   by_name);
+}
+
 static bool is_same_family(const struct ds_family *a, const struct ds_family *b)
 {
     return a->pushed_us == b->pushed_us && strcmp(a->name, b->name) == 0;

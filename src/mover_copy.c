@@ -81,15 +81,9 @@ static bool refuse(struct ds_mover_courier *courier, struct ds_mover_job *job,
     return false;
 }
 
-static int by_name(const void *name, const void *family)
-{
-    return strcmp(name, ((const struct ds_family *)family)->name);
-}
-
 static int64_t time_of(const struct ds_group *group, const char *name)
 {
-    const struct ds_family *family = bsearch(name, group->families, group->n_families,
-                                             sizeof *group->families, by_name);
+    const struct ds_family *family = ds_group_find_family(group, name);
 
     return family ? family->pushed_us : -1;
 }

@@ -21,11 +21,6 @@ static bool is_merge(const struct ds_mover_sent *sent)
     return sent->job->move->kept != NULL;
 }
 
-static int by_name(const void *name, const void *family)
-{
-    return strcmp(name, ((const struct ds_family *)family)->name);
-}
-
 /* Whether each family is there from our push or a later one.  One that is not there was
    dropped by a client, if the server has not been away. */
 static bool have_families_arrived(struct ds_mover *mover,
@@ -39,8 +34,7 @@ static bool have_families_arrived(struct ds_mover *mover,
     for (size_t i = 0; i < n; i++) {
         const char *name =
             is_merge(sent) ? move->families[i] : sent->source->families[i].name;
-        const struct ds_family *family =
-            bsearch(name, target->families, target->n_families, sizeof *family, by_name);
+        const struct ds_family *family = ds_group_find_family(target, name);
 
         if (!family)
             lacks_some = true;

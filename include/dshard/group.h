@@ -59,6 +59,9 @@ int ds_group_compare(const void *a, const void *b); /* by identity, bytewise; fo
 int ds_group_parse(struct ds_group *group, const char *json, size_t len,
                    struct ds_error *err) DS_NODISCARD;
 
+/* NULL: it has none of that name. */
+const struct ds_family *ds_group_find_family(const struct ds_group *group,
+                                             const char *name);
 /* Whether nothing has been pushed to it between the two looks (at one server). */
 bool ds_group_is_unchanged(const struct ds_group *before, const struct ds_group *now);
 

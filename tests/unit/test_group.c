@@ -261,6 +261,24 @@ static void what_is_no_group_is_refused(void **state)
     }
 }
 
+static void a_family_is_found_by_its_whole_name(void **state)
+{
+    static const char *const missing[] = {"", "a", "ab_", "b_", "z", "push_time_seconds"};
+    DS_AUTO(group) struct ds_group group = {0};
+    const struct ds_group empty = {0};
+
+    (void)state;
+    must_parse(&group, "{\"labels\":{\"job\":\"a\"},\"c\":{\"metrics\":[{}]},"
+                       "\"ab\":{\"metrics\":[{}]},\"b\":{\"metrics\":[{}]}," PUSHED "}");
+    assert_int_equal(group.n_families, 3);
+    for (size_t i = 0; i < group.n_families; i++)
+        assert_ptr_equal(ds_group_find_family(&group, group.families[i].name),
+                         &group.families[i]);
+    for (size_t i = 0; i < DS_COUNT(missing); i++)
+        assert_null(ds_group_find_family(&group, missing[i]));
+    assert_null(ds_group_find_family(&empty, "b"));
+}
+
 static void labels_have_at_most_1_mib(void **state)
 {
     DS_AUTO(buf) struct ds_buf json = DS_BUF_INIT(3000000);
@@ -410,6 +428,7 @@ int main(void)
         cmocka_unit_test(families_of_any_name_are_read),
         cmocka_unit_test(labels_called_like_the_keys_of_a_family_are_labels),
         cmocka_unit_test(what_is_no_group_is_refused),
+        cmocka_unit_test(a_family_is_found_by_its_whole_name),
         cmocka_unit_test(labels_have_at_most_1_mib),
         cmocka_unit_test(texts_have_job_first_and_are_escaped),
         cmocka_unit_test(any_push_in_between_is_a_change),
