@@ -20,7 +20,7 @@ struct ds_mover_job {
     bool unguarded;    /* a guard was refused, and no push is there that it kept */
     char *why;         /* what a refusal of a guarded push said; owned */
     int64_t mine_us;   /* our copy at the target, which a push at the source has made old:
-                          to   be replaced if it is still this one; 0: none */
+                          to be replaced if it is still this one; 0: none */
     int64_t created_us; /* when that was created */
 };
 

@@ -6,8 +6,8 @@
  * itself with the first push to a group, whatever the push says of it, and with any later
  * push it takes what it is given, and refuses the whole push if that is inconsistent.  So
  * a push in which that family has one series twice creates a group, and never changes
- * one. A refused push leaves a time of failure behind, which is set back. Source:
- * Pushgateway 1.5.1 storage/diskmetricstore.go; measured.
+ * one.  A refused push leaves a time of failure behind, which is set back.  (Measured,
+ * and read in storage/diskmetricstore.go of Pushgateway 1.5.1.)
  *
  * A server that does not check would keep the family, and could not be scraped any more;
  * and so could one that is told to end at that very moment, since what is queued then is

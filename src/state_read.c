@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state_json.c - the state file's text, both ways.  Nothing is believed: every key must
- * be there and no other, every value is checked, and what contradicts another is refused.
+ * state_read.c - a state from its file's text.  Nothing is believed: every key must be
+ * there and no other, every value is checked, and what contradicts another is refused.
  */
 #include "dshard/state.h"
 #include "dshard/utf8.h"
