@@ -54,15 +54,26 @@ static void append(struct ds_conns *conns, struct ds_conn *conn, enum ds_conn_st
 }
 
 void ds_conns_move(struct ds_conns *conns, struct ds_conn *conn, enum ds_conn_state state,
-                   int64_t deadline_ms)
+                   int64_t now_ms)
 {
+    bool is_busy = state == DS_CONN_READING || state == DS_CONN_SENDING;
+
     if (state != conn->state || conn->next) {
         take_out(conns, conn);
         append(conns, conn, state);
     }
-    conn->deadline_ms = deadline_ms;
-    if (deadline_ms < conns->expire_at_ms)
-        conns->expire_at_ms = deadline_ms;
+    conn->progress = 0;
+    conn->deadline_ms = is_busy ? now_ms + DS_CONN_PATIENCE_MS : INT64_MAX;
+    if (conn->deadline_ms < conns->expire_at_ms)
+        conns->expire_at_ms = conn->deadline_ms;
+}
+
+void ds_conns_progress(struct ds_conns *conns, struct ds_conn *conn, size_t len,
+                       int64_t now_ms)
+{
+    conn->progress += len;
+    if (conn->progress >= DS_CONN_PROGRESS_MIN)
+        ds_conns_move(conns, conn, conn->state, now_ms);
 }
 
 struct ds_conn *ds_conns_add(struct ds_conns *conns, int fd)
@@ -80,7 +91,7 @@ struct ds_conn *ds_conns_add(struct ds_conns *conns, int fd)
     conn->answer = -1;
     conn->events = 0;
     conn->used = conn->keep = conn->ends = false;
-    ds_conns_move(conns, conn, DS_CONN_IDLE, INT64_MAX);
+    ds_conns_move(conns, conn, DS_CONN_IDLE, 0);
     conns->n++;
     return conn;
 }
@@ -93,7 +104,7 @@ void ds_conns_drop(struct ds_conns *conns, struct ds_conn *conn)
     ds_auto_fd(&conn->answer);
     conn->fd = conn->answer = -1;
     ds_buf_release(&conn->head);
-    ds_conns_move(conns, conn, DS_CONN_FREE, INT64_MAX);
+    ds_conns_move(conns, conn, DS_CONN_FREE, 0);
     conns->n--;
 }
 

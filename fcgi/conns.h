@@ -3,6 +3,11 @@
  * conns.h - the connections of a worker: how many there may be, which are idle, which are
  * in the middle of something and until when.
  *
+ * A request or an answer that makes progress may take as long as it needs (a body streams
+ * in through some web servers as slowly as the client sends it); one that stands still is
+ * given up.  Many that dribble hold up nobody: when the table is full, the one that has
+ * gone longest without progress makes room.
+ *
  * A connection's memory is never given back while the table lives, so a late event for
  * one that was closed meets a struct with fd -1, or the next one in it: both harmless.
  */
@@ -16,20 +21,25 @@
 enum ds_conn_state {
     DS_CONN_FREE,    /* a struct without a connection */
     DS_CONN_IDLE,    /* nothing of a request has come */
-    DS_CONN_READING, /* a request comes in parts; deadline_ms */
-    DS_CONN_SENDING, /* an answer goes out in parts; deadline_ms */
+    DS_CONN_READING, /* a request comes in parts */
+    DS_CONN_SENDING, /* an answer goes out in parts */
 };
-enum { DS_N_CONN_STATES = 4 };
+enum {
+    DS_N_CONN_STATES = 4,
+    DS_CONN_PATIENCE_MS = 30000, /* for a request or an answer, since its last progress */
+    DS_CONN_PROGRESS_MIN = 4096, /* bytes: less is none */
+};
 
 struct ds_conn {
-    struct ds_conn *prev, *next; /* the others in this state, the oldest first */
+    struct ds_conn *prev, *next; /* in this state; the first has waited longest */
     enum ds_conn_state state;
     int fd;              /* -1: none */
     uint32_t events;     /* what epoll watches it for; 0: it does not */
     bool used;           /* it has brought a request */
     bool keep;           /* the web server wants to use it again */
     bool ends;           /* the web server sends no more */
-    int64_t deadline_ms; /* monotonic */
+    int64_t deadline_ms; /* monotonic; INT64_MAX: there is none */
+    size_t progress;     /* bytes that are too few so far */
     struct ds_frames frames;
     struct ds_buf head; /* READING: the request up to the end of its parameters */
     int answer;         /* SENDING: a file with what is to be sent; -1: none */
@@ -53,12 +63,18 @@ struct ds_conn *ds_conns_add(struct ds_conns *conns, int fd) DS_NODISCARD;
 /* Closes what it has. */
 void ds_conns_drop(struct ds_conns *conns, struct ds_conn *conn);
 
-/* To the end of another list, or of the same. */
+/* To the end of another list, or of the same; READING and SENDING have their time from
+   now_ms on. */
 void ds_conns_move(struct ds_conns *conns, struct ds_conn *conn, enum ds_conn_state state,
-                   int64_t deadline_ms);
+                   int64_t now_ms);
+
+/* So many more bytes of a body have come, or of an answer have gone: with enough of them
+   its time begins anew. */
+void ds_conns_progress(struct ds_conns *conns, struct ds_conn *conn, size_t len,
+                       int64_t now_ms);
 
 /* Makes room: drops the connection that has been idle longest, else the one that has been
-   reading longest, else sending.  False: there is none. */
+   reading longest without progress, else sending.  False: there is none. */
 bool ds_conns_evict(struct ds_conns *conns);
 
 /* Drops those whose deadline has passed; how many. */

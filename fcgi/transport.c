@@ -100,7 +100,7 @@ static void become_idle(struct transport *t, struct ds_conn *conn)
         return;
     }
     ds_buf_release(&conn->head);
-    ds_conns_move(&t->conns, conn, DS_CONN_IDLE, INT64_MAX);
+    ds_conns_move(&t->conns, conn, DS_CONN_IDLE, t->now_ms);
     watch(t, conn, WATCH_IDLE);
 }
 
@@ -122,6 +122,7 @@ static void send_more(struct transport *t, struct ds_conn *conn)
             return;
         }
         conn->answer_at += n;
+        ds_conns_progress(&t->conns, conn, (size_t)n, t->now_ms);
     }
     ds_auto_fd(&conn->answer);
     conn->answer = -1;
@@ -142,7 +143,7 @@ static void answer(struct transport *t, struct ds_conn *conn, int *in)
     }
     conn->answer_at = 0;
     conn->answer_len = lseek(conn->answer, 0, SEEK_END);
-    ds_conns_move(&t->conns, conn, DS_CONN_SENDING, t->now_ms + DS_REQUEST_BUDGET_MS);
+    ds_conns_move(&t->conns, conn, DS_CONN_SENDING, t->now_ms);
     send_more(t, conn);
 }
 
@@ -181,6 +182,8 @@ static void gather(struct transport *t, struct ds_conn *conn, size_t len)
 
         if (is_head)
             ds_buf_add(&conn->head, (const char *)t->window + at, used);
+        else
+            ds_conns_progress(&t->conns, conn, used, t->now_ms);
         at += used;
     }
     if (frames->stage == DS_FRAMES_BAD) {
@@ -205,7 +208,7 @@ static void read_more(struct transport *t, struct ds_conn *conn)
 static void start_reading(struct transport *t, struct ds_conn *conn)
 {
     ds_frames_init(&conn->frames);
-    ds_conns_move(&t->conns, conn, DS_CONN_READING, t->now_ms + DS_REQUEST_BUDGET_MS);
+    ds_conns_move(&t->conns, conn, DS_CONN_READING, t->now_ms);
     watch(t, conn, WATCH_READING);
     if (conn->state == DS_CONN_READING)
         read_more(t, conn);

@@ -5,7 +5,7 @@
  * A request that is whole at the first look (nearly every one) is left in the socket and
  * goes to libfcgi from there: behind keep-alive that is epoll_wait, recv(MSG_PEEK), read,
  * write.  One that comes in parts is gathered beside the others, its body dropped as it
- * comes, until it is whole or its time is up.
+ * comes, until it is whole or stands still for too long (conns.h).
  *
  * SIGTERM, SIGINT and SIGUSR1 (blocked by the caller) end it: what has begun is finished.
  */
@@ -18,8 +18,7 @@
 #include "responder.h"
 
 enum {
-    DS_REQUEST_BUDGET_MS = 30000, /* for a request to come in, or an answer to go out */
-    DS_STOP_BUDGET_MS = 5000,     /* for what has begun when the end is asked for */
+    DS_STOP_BUDGET_MS = 5000, /* for what has begun when the end is asked for */
 };
 
 /* The signals that end a worker, to be blocked before any thread is started. */

@@ -18,8 +18,8 @@ from testenv import Fcgi, wait_until
 OWNER = "127.0.0.1:1"
 PUSH = "/metrics/job/a/b/c"
 LOCATION = f"http://{OWNER}{PUSH}"
-# What a request that nobody delays needs, with room for a busy machine; the half requests
-# are allowed 30 s.
+# What a request that nobody delays needs, with room for a busy machine; half requests that
+# stand still are allowed 30 s.
 PROMPT_S = 2.0
 
 
@@ -305,6 +305,26 @@ def test_who_does_not_read_his_answer_makes_room_when_all_are_like_that(env):
         assert ask(fcgi, "GET", "/-/ready", timeout=PROMPT_S).status == 200
     finally:
         for sock in lazy:
+            sock.close()
+
+
+def test_a_body_that_comes_in_does_not_make_room_before_those_that_stand_still(env):
+    state = env.state()
+    state.write([OWNER])
+    fcgi = env.add(FewDescriptors(env.dir, state))
+    fcgi.start()
+    bodies = [fcgi.connect() for _ in range(64 - 32)]  # as many as it takes
+    try:
+        for sock in bodies:
+            sock.sendall(head("PUT", PUSH) + record(STDIN, b"m 1\n"))
+        for _ in range(64):  # meanwhile the others are accepted
+            bodies[0].sendall(record(STDIN, b"x" * 65000))
+        assert_prompt(fcgi)
+        assert is_closed(bodies[1])
+        bodies[0].sendall(record(STDIN))
+        assert read_answer(bodies[0]).header("Location") == LOCATION
+    finally:
+        for sock in bodies:
             sock.close()
 
 
