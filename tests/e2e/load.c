@@ -309,22 +309,45 @@ static void check(struct load *load, const struct conn *conn, const char *head,
     }
 }
 
+/* Where a body in chunks ends; NULL: it has not all come. */
+static const char *after_chunks(const char *at, const char *end)
+{
+    for (size_t len = 1; len;) {
+        char *after;
+
+        if (!strstr(at, "\r\n"))
+            return NULL;
+        len = strtoul(at, &after, 16);
+        at = after + 2 + len + 2;
+        if (strncmp(after, "\r\n", 2) != 0 || at > end)
+            return NULL;
+    }
+    return at;
+}
+
+/* The length of the whole answer, of which this is the body; 0: it has not all come. */
+static size_t http_len(const struct conn *conn, const char *body)
+{
+    const char *length = header(conn->answer, "Content-Length"), *end;
+    size_t len = (size_t)(body - conn->answer);
+
+    if (length)
+        len += strtoul(length, NULL, 10);
+    else if (is_value(header(conn->answer, "Transfer-Encoding"), "chunked"))
+        len = (end = after_chunks(body, conn->answer + conn->got))
+                  ? (size_t)(end - conn->answer)
+                  : 0;
+    return len <= conn->got ? len : 0;
+}
+
 static void on_http(struct load *load, struct conn *conn)
 {
-    const char *end = strstr(conn->answer, "\r\n\r\n"), *text, *close_it;
-    size_t len;
+    const char *end = strstr(conn->answer, "\r\n\r\n"), *close_it;
+    size_t len = end ? http_len(conn, end + 4) : 0;
 
-    if (!end)
+    if (!len)
         return;
-    text = header(conn->answer, "Content-Length");
-    if (!text || strncmp(conn->answer, "HTTP/1.1 ", 9) != 0) {
-        give_up(load, conn, MALFORMED);
-        return;
-    }
-    len = (size_t)(end + 4 - conn->answer) + strtoul(text, NULL, 10);
-    if (conn->got < len)
-        return;
-    if (conn->got > len) {
+    if (conn->got > len || strncmp(conn->answer, "HTTP/1.1 ", 9) != 0) {
         give_up(load, conn, MALFORMED);
         return;
     }
