@@ -228,6 +228,35 @@ def kept_connections(gateway):
     return sum(row[2] == there and row[3] == "01" for row in rows)
 
 
+def make_nginx_command(env, nginx, before=""):
+    """`nginx` for a script; before: what it does first."""
+    os.makedirs(env.path("bin"), exist_ok=True)
+    with open(env.path("bin/nginx"), "w", encoding="ascii") as f:
+        f.write(f'#!/bin/sh\n{before}\n'
+                f'exec /usr/sbin/nginx -p {env.dir} -e stderr -c {nginx.conf} "$@"\n')
+    os.chmod(env.path("bin/nginx"), 0o755)
+
+
+def files_of(upstreams):
+    directory, name = os.path.split(upstreams)
+    return {n for n in os.listdir(directory) if n.startswith(name)}
+
+
+def run_nginx_upstreams(env, upstreams, config):
+    """As root's cron does: (exit status, output)."""
+    text = text_of("nginx-upstreams")
+    assert text.count("\nPATH=") == 1
+    script = env.write("nginx-upstreams", text.replace(
+        "\nPATH=", f"\nPATH={env.path('bin')}:{BIN}:"))
+    done = subprocess.run(["/bin/sh", script, upstreams], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=30, check=False,
+                          env={"PATH": "/usr/bin:/bin", "DSHARD_CONFIG": config})
+    if done.returncode >= 0:
+        assert files_of(upstreams) <= {os.path.basename(upstreams) + end
+                                       for end in ("", ".old", ".reload")}
+    return done.returncode, done.stdout
+
+
 @pytest.mark.skipif(bool(wrapper()), reason="the program calls dshard by its name")
 def test_nginx_keeps_connections_and_learns_of_servers_that_come(env):
     gateways = env.pushgateways(3)
@@ -243,19 +272,10 @@ def test_nginx_keeps_connections_and_learns_of_servers_that_come(env):
         ("#proxy_pass ", "proxy_pass "),
         ("        proxy_next_upstream off;", ""), ("#proxy_next_upstream", "proxy_next_upstream")])
     nginx = next(t for t in env.things if t.name.startswith("nginx"))
-    os.mkdir(env.path("bin"))
-    with open(env.path("bin/nginx"), "w", encoding="ascii") as f:
-        f.write(f'#!/bin/sh\nexec /usr/sbin/nginx -p {env.dir} -e stderr -c {nginx.conf} "$@"\n')
-    os.chmod(env.path("bin/nginx"), 0o755)
+    make_nginx_command(env, nginx)
 
     def update():
-        environ = {"PATH": f"{env.path('bin')}:{BIN}:{os.environ['PATH']}",
-                   "DSHARD_CONFIG": config.path}
-        done = subprocess.run([example("nginx-upstreams"), upstreams], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=30, check=False,
-                              env=clean_environ(**environ))
-        assert not [n for n in os.listdir(env.dir) if n.startswith("upstreams.conf.")]
-        return done.returncode, done.stdout
+        return run_nginx_upstreams(env, upstreams, config.path)
 
     def push_to_all(targets):
         assert {proxy.push("PUT", f"/metrics/job/{i}") for i in range(30)} == {200}
@@ -274,16 +294,67 @@ def test_nginx_keeps_connections_and_learns_of_servers_that_come(env):
     wait_until(lambda: "reconfiguring" in nginx.log(), 5, "nginx to be told")
     wait_until(lambda: push_to_all(gateways) or kept_connections(gateways[2]) == 1, 10)
 
-    with open(upstreams, encoding="ascii") as f:
-        before = f.read()
-    with open(nginx.conf, "a", encoding="ascii") as f:
-        f.write("nonsense;\n")
-    state.write([g.address for g in gateways[1:]], generation=3)
-    status, output = update()
-    assert status == 1 and "it is left as it was" in output
-    with open(upstreams, encoding="ascii") as f:
-        assert f.read() == before
-    push_to_all(gateways[1:])
+
+@pytest.mark.skipif(bool(wrapper()), reason="the program calls dshard by its name")
+def test_nginx_is_reloaded_in_the_end_whatever_went_wrong(env):
+    state, upstreams = env.state(), env.path("upstreams.conf")
+    config = env.config(["10.0.0.1:9091"])
+    nginx = env.nginx(conf=f"""
+include {env.path("upstreams.con[f]")};
+include {env.path("broken.con[f]")};
+server {{ listen 127.0.0.1:@PORT@; set $dshard_server ""; return 204; }}""")
+    make_nginx_command(env, nginx)
+    servers, reloads = ["10.0.0.1:9091"], 0
+
+    def update(status, words=""):
+        code, output = run_nginx_upstreams(env, upstreams, config.path)
+        assert code == status and words in output and (output or not code), (code, output)
+        return os.path.exists(upstreams) and "\n".join(sorted(files_of(upstreams)))
+
+    def another_server():
+        servers.append(f"10.0.0.{len(servers) + 1}:9091")
+        state.write(servers, generation=len(servers))
+
+    def assert_reloaded():
+        """Once, with all servers; and nothing is left to be done."""
+        nonlocal reloads
+        reloads += 1
+        for _ in range(2):
+            assert update(0) == "upstreams.conf"
+            wait_until(lambda: nginx.log().count(": reconfiguring") == reloads, 5, "a reload")
+        assert all(f"server {s};" in text_of(upstreams) for s in servers)
+
+    def assert_refused(kept):
+        """What nginx had is what it would start with: nothing, to begin with."""
+        env.write("broken.conf", "nonsense;\n")
+        for _ in range(2):
+            update(1, "is left as it was")
+            assert (text_of(upstreams) if kept else os.path.exists(upstreams)) == kept
+        os.unlink(env.path("broken.conf"))
+
+    another_server()
+    assert_refused(False)
+    assert_reloaded()
+    before = text_of(upstreams)
+    another_server()
+    assert_refused(before)
+    assert_reloaded()
+
+    before = text_of(upstreams)
+    another_server()
+    make_nginx_command(env, nginx, "kill -9 $PPID; exit 0")
+    assert run_nginx_upstreams(env, upstreams, config.path)[0] == -signal.SIGKILL
+    assert text_of(upstreams) != before
+    make_nginx_command(env, nginx)
+    another_server()
+    assert_refused(before)
+    assert_reloaded()
+
+    another_server()
+    make_nginx_command(env, nginx, '[ "$1" = -t ] || exit 1')
+    update(1, "tries again")
+    make_nginx_command(env, nginx)
+    assert_reloaded()
 
 
 def test_nginx_takes_every_kind_of_name(env):

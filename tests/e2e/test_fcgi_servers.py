@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 import types
@@ -385,11 +386,41 @@ def test_protected_servers_behind_a_protected_proxy(env):
                 ([] if method == "DELETE" else [fleet.owner(b"/metrics/job/a")])
         answer = front.request("PUT", KILLERS[0], b"m 1\n", client)
         assert answer.status == 400 and "base64" in answer.text
-        assert front.request("GET", "/sd").status == 401
-        assert front.request("GET", "/sd", headers=client).status == 200
+        # Prometheus has no password here: its address is what counts.
+        for page in ("/sd", "/metrics", "/status", "/status.json"):
+            assert front.request("GET", page).status == 200
     # A redirect leads past nginx, to a server that has another password.
     assert redirect.request("PUT", "/metrics/job/a", b"m 1\n").status == 401
     assert redirect.push("PUT", "/metrics/job/a", b"m 1\n", "-u", "push:pushpw") == 401
+
+
+def test_https_servers_are_known_by_their_certificates(env):
+    """By the examples' comments."""
+    def certificate(name):
+        files = [env.path(f"{name}.key"), env.path(f"{name}.pem")]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=x",
+                        "-addext", "subjectAltName=DNS:127.0.0.1", "-keyout", files[0], "-out",
+                        files[1]], check=True, stderr=subprocess.DEVNULL)
+        return files
+
+    (key, pem), (_, other) = certificate("right"), certificate("other")
+    gateway = env.pushgateway()
+    tls = env.nginx(conf=f"""server {{
+    listen 127.0.0.1:@PORT@ ssl;
+    ssl_certificate {pem}; ssl_certificate_key {key};
+    location / {{ proxy_pass http://{gateway.address}; }}
+}}""")
+    state = env.state()
+    state.write([tls.address], scheme="https")
+    fcgi = env.fcgi(state)
+    for authority, status in ((pem, 200), (other, 502)):
+        verify = [("#proxy_ssl_", "proxy_ssl_"),
+                  ("/etc/ssl/certs/ca-certificates.crt", authority)]
+        for front in (fronts.nginx_example(env, fcgi, verify)[0],
+                      fronts.nginx_auth(env, fcgi, verify)):
+            assert front.request("PUT", "/metrics/job/a", b"m 1\n").status == status
+    assert gateway.has(job="a")
 
 
 def test_the_fleet_is_not_shown_to_everybody(env, fleet):
