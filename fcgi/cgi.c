@@ -97,7 +97,8 @@ int ds_cgi_run(const struct ds_responder_config *config, struct ds_error *err)
     DS_AUTO(handler) struct ds_handler handler;
     DS_AUTO(response) struct ds_response response;
     struct ds_request request = {.default_mode = config->mode,
-                                 .default_prefix = config->prefix};
+                                 .default_prefix = config->prefix,
+                                 .host = config->host};
 
     drain_stdin();
     ds_cache_look(config->cache);

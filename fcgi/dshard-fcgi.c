@@ -3,6 +3,7 @@
 #include "cgi.h"
 #include "dshard/clock.h"
 #include "dshard/log.h"
+#include "dshard/process.h"
 #include "options.h"
 #include "transport.h"
 #include "workers.h"
@@ -32,8 +33,12 @@ static int serve(struct ds_listen *listening, const struct ds_options *options,
                  struct ds_stats *stats, struct ds_error *err)
 {
     DS_AUTO(cache) struct ds_cache *cache = ds_cache_new(options->state, stats);
-    struct ds_responder_config config = {
-        .cache = cache, .mode = options->mode, .prefix = options->prefix, .stats = stats};
+    DS_AUTO(str) char *host = ds_process_host();
+    struct ds_responder_config config = {.cache = cache,
+                                         .mode = options->mode,
+                                         .prefix = options->prefix,
+                                         .host = host,
+                                         .stats = stats};
     DS_AUTO(responder) struct ds_responder *responder = ds_responder_new(&config, err);
 
     if (!responder)
@@ -73,8 +78,9 @@ static bool is_cgi(void)
 static int answer_cgi(const struct ds_options *options, struct ds_error *err)
 {
     DS_AUTO(cache) struct ds_cache *cache = ds_cache_new(options->state, NULL);
+    DS_AUTO(str) char *host = ds_process_host();
     struct ds_responder_config config = {
-        .cache = cache, .mode = options->mode, .prefix = options->prefix};
+        .cache = cache, .mode = options->mode, .prefix = options->prefix, .host = host};
 
     ds_log_set_level(DS_LOG_WARN); /* a line for each request would be no news */
     return ds_cgi_run(&config, err);

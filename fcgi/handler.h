@@ -38,6 +38,7 @@ struct ds_request {
     const char *prefix; /* DSHARD_PREFIX; NULL: default_prefix */
     enum ds_mode default_mode;
     const char *default_prefix; /* NULL: none */
+    const char *host;           /* ours, for the status page; NULL: not known */
     int64_t now_ms;             /* Unix time, for the pages that tell ages */
 };
 

@@ -70,6 +70,14 @@ static uint64_t *pushes_of(const struct ds_state *state,
     return pushes;
 }
 
+/* The one query that means something. */
+static bool is_asked_to_reload(const char *target)
+{
+    const char *query = target ? strchr(target, '?') : NULL;
+
+    return query && strcmp(query, "?reload") == 0;
+}
+
 /* A page also when all is wrong, and 503 only when there is nothing to tell. */
 static void write_page(const struct ds_view *view, const struct ds_request *request,
                        struct ds_response *response,
@@ -80,7 +88,9 @@ static void write_page(const struct ds_view *view, const struct ds_request *requ
     struct ds_page page = {
         .state = view->state,
         .ring = view->ring,
+        .host = request->host,
         .now_ms = request->now_ms,
+        .reloads = is_asked_to_reload(request->target),
         .troubles = view->troubles,
         .operation_is_dead = view->operation_is_dead,
     };

@@ -82,6 +82,7 @@ static void decide(struct ds_responder *responder, int64_t began_ns)
     const struct ds_responder_config *config = &responder->config;
     struct ds_request request = {.default_mode = config->mode,
                                  .default_prefix = config->prefix,
+                                 .host = config->host,
                                  .now_ms = ds_clock_wall_ms()};
 
     for (char **param = responder->fcgi.envp; *param; param++)

@@ -21,6 +21,7 @@ struct ds_responder_config {
     struct ds_cache *cache; /* borrowed */
     enum ds_mode mode;      /* where the web server does not say another */
     const char *prefix;     /* likewise; borrowed; NULL: none */
+    const char *host;       /* ours; borrowed; NULL: not known */
     struct ds_stats *stats; /* borrowed; counts every request before its answer goes out;
                                NULL: nothing is counted */
 };

@@ -173,7 +173,8 @@ void ds_buf_add_html(struct ds_buf *buf, const char *data, size_t len)
     for (size_t i = 0; i < len;) {
         size_t n = ds_utf8_len(data + i, len - i);
 
-        if (!n || is_in_no_document((const unsigned char *)data + i, n))
+        if (!n || is_in_no_document((const unsigned char *)data + i, n) ||
+            ds_utf8_is_turning(data + i, n))
             ds_buf_adds(buf, "\xEF\xBF\xBD");
         else if (strchr("&<>\"'", data[i]) && data[i])
             ds_buf_addf(buf, "&#%d;", data[i]);

@@ -6,6 +6,8 @@
 #include "page_impl.h"
 #include "svg_impl.h"
 
+#define NBSP "\xC2\xA0"
+
 /* Of the verdict: classes of the style, and signs for who sees no colours. */
 static const struct {
     const char *class, *sign, *colour;
@@ -26,13 +28,17 @@ static const char STYLE[] =
     "body{margin:0;overflow-wrap:anywhere;background:var(--bg);color:var(--fg);"
     "font:15px/1.45 system-ui,sans-serif;font-variant-numeric:tabular-nums}"
     "main{max-width:1040px;margin:0 auto;padding:16px}"
-    "h2{font-size:17px;margin:28px 0 8px}a{color:inherit}small,.dim{color:var(--dim)}"
-    ".v{border-left:6px solid;border-radius:6px;padding:10px 16px}"
-    ".v h1{font-size:22px;line-height:1.2;margin:0}.v p{margin:4px 0 0;color:var(--fg)}"
-    ".v ul{margin:8px 0 2px;padding-left:20px;color:var(--fg)}"
+    "h2{font-size:17px;margin:28px 0 8px}h2+p{margin:-4px 0 "
+    "6px}a{color:inherit}small,.dim{color:var(--dim)}"
+    ".v{border-left:6px solid;border-radius:6px;padding:10px 16px;display:flex;"
+    "flex-wrap:wrap;justify-content:space-between;align-items:baseline;gap:4px 16px}"
+    ".v h1{font-size:22px;line-height:1.2;margin:0}.v p{margin:0;color:var(--fg)}"
+    ".v ul{margin:4px 0 2px;padding-left:20px;color:var(--fg)}"
+    ".v h1~:not(.at){flex:0 0 100%}"
     ".v.ok{background:var(--okb)}.v.warn{background:var(--warnb)}"
     ".v.bad{background:var(--badb)}.ok{color:var(--ok)}.warn{color:var(--warn)}"
     ".bad{color:var(--bad)}"
+    ".servers td:nth-child(3){overflow-wrap:break-word}"
     ".top{display:grid;grid-template-columns:minmax(200px,300px) minmax(0,1fr);"
     "gap:28px;align-items:center;margin-top:20px}"
     ".top svg{display:block;width:100%;order:-1}code{font:13px ui-monospace,monospace}"
@@ -49,16 +55,16 @@ static const char STYLE[] =
     "font-style:normal;font-size:13px;text-align:center;border:1px solid transparent}"
     "td i.no{border-color:var(--line);color:var(--dim)}.k0,.k2,.k4,.k6{color:#fff}"
     ".k1,.k3,.k5,.k7{color:#000}.why{color:var(--dim);font-size:13px}"
-    "td b{font-weight:600}.share{width:26%;min-width:64px}"
+    "td b{font-weight:600}.share{width:18%;min-width:64px}"
     ".share:after{content:'';display:block;height:6px;margin-top:3px;"
     "border-radius:2px;"
     "background:linear-gradient(var(--fg),var(--fg)) var(--f) 0/2px 100% no-repeat,li"
     "near-gradient(90deg,var(--bar) var(--p),var(--line) 0)}"
     "footer{margin-top:28px;font-size:13px;color:var(--dim)}"
     "@media(max-width:640px){.top{grid-template-columns:1fr;gap:16px}"
-    ".top svg{max-width:260px;margin:0 auto}main{padding:10px}body{font-size:14px}"
-    /* A table that is too wide for a phone becomes a list, of two lines for each row. */
-    ".rows thead{display:none}.rows,.rows tbody{display:block}"
+    ".top svg{max-width:260px;margin:0 auto}main{padding:10px}body{font-size:14px}}"
+    /* A table that is too wide becomes a list, of two lines for each row. */
+    "@media(max-width:760px){.rows thead{display:none}.rows,.rows tbody{display:block}"
     ".rows tr{display:flex;flex-wrap:wrap;gap:0 12px;padding:6px 0;border-bottom:1px "
     "solid var(--line)}"
     ".rows td{border:0;padding:0;text-align:left}.rows td:before{color:var(--dim)}"
@@ -130,7 +136,15 @@ static void add_head(const struct ds_page *page, const struct ds_status *status,
     ds_buf_adds(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
                      "<meta charset=\"utf-8\">\n"
                      "<meta name=\"viewport\" content=\"width=device-width\">\n");
-    ds_buf_addf(out, "<title>%s: %zu of %zu members - dshard</title>\n",
+    if (page->reloads)
+        ds_buf_addf(out, "<meta http-equiv=\"refresh\" content=\"%d\">\n",
+                    DS_PAGE_RELOAD_S);
+    ds_buf_adds(out, "<title>");
+    if (page->host) { /* first, to tell one tab from the others */
+        ds_svg_add_text(out, page->host);
+        ds_buf_adds(out, ": ");
+    }
+    ds_buf_addf(out, "%s, %zu of %zu members - dshard</title>\n",
                 ds_verdict_name(status->verdict), status->n_members, status->n_servers);
     /* A dot in the colour of the verdict, for the tab. */
     ds_buf_addf(out,
@@ -144,6 +158,23 @@ static void add_head(const struct ds_page *page, const struct ds_status *status,
     ds_buf_adds(out, "</style>\n</head>\n<body>\n<main>\n");
 }
 
+/* Who says so, and when: the ages below do not grow while the page is looked at. */
+static void add_whose(const struct ds_page *page, struct ds_buf *out)
+{
+    char now[DS_DATE_TEXT_MAX];
+
+    ds_buf_adds(out, "<p class=\"at\">dshard");
+    if (page->host) {
+        ds_buf_adds(out, " on <b>");
+        ds_svg_add_text(out, page->host);
+        ds_buf_adds(out, "</b>");
+    }
+    ds_date_format(page->now_ms, now);
+    ds_buf_adds(out, ", as of" NBSP);
+    ds_buf_add(out, now, strcspn(now, "T"));
+    ds_buf_addf(out, NBSP "%.8s" NBSP "UTC</p>\n", now + strcspn(now, "T") + 1);
+}
+
 static void add_verdict(const struct ds_page *page, const struct ds_status *status,
                         struct ds_buf *out)
 {
@@ -151,6 +182,7 @@ static void add_verdict(const struct ds_page *page, const struct ds_status *stat
 
     ds_buf_addf(out, "<header class=\"v %s\">\n<h1>%s %s</h1>\n", class,
                 looks[status->verdict].sign, ds_verdict_name(status->verdict));
+    add_whose(page, out);
     if (page->state)
         ds_buf_addf(out, "<p>%zu of %zu servers are members, %zu up</p>\n",
                     status->n_members, status->n_servers, status->n_up);
@@ -230,13 +262,7 @@ static void add_state(const struct ds_page *page, struct ds_buf *out)
 
 static void add_foot(const struct ds_page *page, struct ds_buf *out)
 {
-    char now[DS_DATE_TEXT_MAX];
-
-    ds_date_format(page->now_ms, now);
-    ds_buf_adds(out, "<footer>As of ");
-    ds_buf_add(out, now, strcspn(now, "T"));
-    ds_buf_addf(out, " %.8s UTC, by dshard-fcgi " DS_VERSION,
-                now + strcspn(now, "T") + 1);
+    ds_buf_adds(out, "<footer>dshard-fcgi " DS_VERSION);
     if (page->state && page->state->written_by) {
         ds_buf_adds(out, "; state written ");
         ds_page_add_time(page, page->state->written_at_ms, DS_PAGE_AGO, out);
@@ -249,8 +275,16 @@ static void add_foot(const struct ds_page *page, struct ds_buf *out)
     }
     ds_buf_adds(out, ".\nThe same <a href=\"status.json\">as JSON</a>; "
                      "<a href=\"metrics\">metrics</a>; "
-                     "<a href=\"sd\">targets for Prometheus</a>.</footer>\n"
-                     "</main>\n</body>\n</html>\n");
+                     "<a href=\"sd\">targets for Prometheus</a>.\n");
+    /* Not without being asked: who reads a page, or has it read to him, would lose his
+       place. */
+    if (page->reloads)
+        ds_buf_addf(out, "Reloads every %d s (<a href=\"status\">stop</a>)",
+                    DS_PAGE_RELOAD_S);
+    else
+        ds_buf_addf(out, "<a href=\"status?reload\">Reload every %d s</a>",
+                    DS_PAGE_RELOAD_S);
+    ds_buf_adds(out, ".</footer>\n</main>\n</body>\n</html>\n");
 }
 
 void ds_page_html(const struct ds_page *page, struct ds_buf *out)

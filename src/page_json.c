@@ -168,6 +168,7 @@ void ds_page_json(const struct ds_page *page, struct ds_buf *out)
     ds_buf_addc(out, '{');
     add_errors(out, page->troubles);
     ds_buf_adds(out, "\"format\":1,");
+    add_text(out, "host", page->host);
     if (page->state)
         add_state(out, page, &status);
     ds_buf_adds(out, "\"problems\":[");

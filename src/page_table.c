@@ -124,6 +124,9 @@ void ds_page_add_servers(const struct ds_page *page, const struct ds_svg_shares 
         ds_buf_adds(out, "<p>None yet: dshard register adds them.</p>\n");
         return;
     }
+    if (ds_svg_count_members(page->state))
+        ds_buf_adds(out, "<p class=\"why\">share of the key space; the mark in a bar is "
+                         "what the weight stands for</p>\n");
     ds_buf_adds(
         out,
         "<table class=\"rows servers\">\n<thead><tr><th class=\"r\">#</th><th>server</th>"

@@ -17,6 +17,14 @@ static void host_name(char out[HOST_MAX])
         memcpy(out, "?", sizeof "?");
 }
 
+char *ds_process_host(void)
+{
+    char host[HOST_MAX];
+
+    host_name(host);
+    return host[0] && strcmp(host, "?") != 0 ? ds_xstrdup(host) : NULL;
+}
+
 char *ds_process_name(void)
 {
     char host[HOST_MAX];

@@ -120,12 +120,14 @@ void ds_svg_ring(const struct ds_state *state, const struct ds_ring *ring,
     int bottom = rows > DS_SVG_DONUT_SIZE + MARGIN ? rows : DS_SVG_DONUT_SIZE + MARGIN;
 
     ds_svg_shares_init(&shares, state, ring);
-    ds_buf_addf(out,
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" "
-                "viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\" "
-                "aria-labelledby=\"title\"><title id=\"title\">The ring: %zu members, "
-                "generation ",
-                WIDTH, bottom + 48, WIDTH, ds_svg_count_members(state));
+    ds_buf_addf(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" "
+        "viewBox=\"0 0 %d %d\" width=\"%d\" style=\"max-width:100%%;height:auto\" "
+        "role=\"img\" "
+        "aria-labelledby=\"title\"><title id=\"title\">The ring: %zu members, "
+        "generation ",
+        WIDTH, bottom + 48, WIDTH, ds_svg_count_members(state));
     ds_buf_addu(out, state->generation);
     ds_buf_adds(out, "</title><style>");
     ds_buf_adds(out, ds_svg_style());

@@ -64,6 +64,15 @@ bool ds_utf8_is_valid(const char *s, size_t len)
     return true;
 }
 
+bool ds_utf8_is_turning(const char *s, size_t n)
+{
+    const unsigned char *u = (const unsigned char *)s;
+
+    return n == 3 && u[0] == 0xE2 &&
+           ((u[1] == 0x80 && u[2] >= 0xAA && u[2] <= 0xAE) ||
+            (u[1] == 0x81 && u[2] >= 0xA6 && u[2] <= 0xA9));
+}
+
 size_t ds_utf8_cut(const char *s, size_t len, size_t max)
 {
     if (len <= max)
@@ -79,11 +88,12 @@ void ds_utf8_clean(char *out, size_t size, const char *text, size_t len)
 
     for (size_t i = 0; i < len;) {
         size_t n = ds_utf8_len(text + i, len - i);
-        bool shown = n && (unsigned char)text[i] >= ' ' && text[i] != 0x7F;
+        bool shown = n && (unsigned char)text[i] >= ' ' && text[i] != 0x7F &&
+                     !ds_utf8_is_turning(text + i, n);
         const char *from = shown ? text + i : "?";
 
         i += n ? n : 1;
-        n = n ? n : 1;
+        n = shown ? n : 1;
         if (at + n >= size)
             break;
         memcpy(out + at, from, n);

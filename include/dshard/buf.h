@@ -57,7 +57,8 @@ void ds_buf_addu(struct ds_buf *buf, uint64_t n); /* decimal, faster than addf *
 
 /* Appenders that escape: never assemble these formats with "%s". */
 void ds_buf_add_json(struct ds_buf *buf, const char *data, size_t len); /* with quotes */
-void ds_buf_add_html(struct ds_buf *buf, const char *data, size_t len); /* & < > " ' */
+void ds_buf_add_html(struct ds_buf *buf, const char *data, size_t len); /* & < > " ',
+            and U+FFFD for what no document may have, or what would turn its text */
 void ds_buf_add_quoted(struct ds_buf *buf, const char *data, size_t len); /* for logs:
             "..." with \n \r \t \" \\ and \xHH for other control and non-UTF-8 bytes */
 

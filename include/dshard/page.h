@@ -11,6 +11,7 @@
 #include "dshard/buf.h"
 #include "dshard/state.h"
 
+enum { DS_PAGE_RELOAD_S = 30 };
 enum { DS_TROUBLES_MAX = 5, DS_TROUBLE_TEXT_MAX = 512 };
 
 /* Something that went wrong, and was noted with its time. */
@@ -29,10 +30,12 @@ struct ds_troubles {
 struct ds_page {
     const struct ds_state *state;       /* NULL: no usable one has been seen */
     const struct ds_ring *ring;         /* of that state; NULL without a member */
+    const char *host;                   /* of the frontend that tells; NULL: not known */
     int64_t now_ms;                     /* Unix time */
     const struct ds_troubles *troubles; /* with the state file; NULL: none */
     const uint64_t *pushes;             /* by server of the state; NULL: not counted */
     int64_t counted_since_ms;           /* Unix time; `pushes` has none from before */
+    bool reloads;                       /* by itself, every DS_PAGE_RELOAD_S */
     bool operation_is_dead; /* the process that the state's `operation` names */
 };
 

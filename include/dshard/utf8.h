@@ -14,11 +14,16 @@ size_t ds_utf8_len(const char *s, size_t len);
 
 bool ds_utf8_is_valid(const char *s, size_t len);
 
+/* Whether the character of n bytes at s (U+202A to U+202E, U+2066 to U+2069) can turn
+   what stands behind it: text that is shown beside other text must not have one. */
+bool ds_utf8_is_turning(const char *s, size_t n);
+
 /* The longest length <= max that does not cut a character of the valid text s. */
 size_t ds_utf8_cut(const char *s, size_t len, size_t max);
 
 /* Copies what of the text fits, with its NUL, into out[size] (1 or more), as valid text
-   of one line: `?` stands for each byte that is not valid and for control characters. */
+   of one line: `?` stands for each byte that is not valid, for control characters and for
+   those that turn the text. */
 void ds_utf8_clean(char *out, size_t size, const char *text, size_t len);
 
 #endif

@@ -4,6 +4,7 @@
 import html
 import re
 import shutil
+import socket
 import subprocess
 import xml.etree.ElementTree
 
@@ -16,7 +17,7 @@ from testenv.state import now_ms
 from testenv.wait import LONG
 
 HOUR = 3600 * 1000
-EVIL = "</title><script>alert('\"&')</script><img src=x onerror=alert(1)>\u0085\uffff"
+EVIL = "</title><script>alert('\"&')</script><img src=x onerror=alert(1)>\u0085\uffff\u202e"
 
 
 def address(i):
@@ -76,16 +77,22 @@ def test_the_page_comes_through_nginx_and_lighttpd(env):
         assert len(answer.body) <= 30000, len(answer.body)
         assert_valid(page)
         assert "<script" not in page and "14 of 16 servers" in page
+        assert f"<title>{socket.gethostname()}: degraded, 14 of 16 members" in page
+        assert 'http-equiv="refresh"' not in page
         answer, headers, body = get(front, method="HEAD")
         assert (answer.status, body) == (200, "") and int(headers["content-length"]) > 10000
         assert front.request("POST", "/status", b"").status == 405
 
+    page = get(proxy, "/status?reload")[2]
+    assert 'http-equiv="refresh"' in page
+    assert_valid(page)
     text = dump(get(proxy)[2])
     assert text.lstrip().startswith("! degraded"), text
     assert re.search(r"^ *3 +10\.0\.0\.102:9091 +down +2h", text, re.M), text
     assert re.search(r"^ *0s\sago +health +\+10\.0\.0\.100:9091 +6\.1% +40$", text, re.M), text
 
     content = check_schema("status-page", get(proxy, "/status.json")[0].json())
+    assert content["host"] == socket.gethostname()
     assert sum(s["pushes"] for s in content["servers"]) == 30
     assert abs(sum(s["share_ppm"] for s in content["servers"]) - 1000000) < 16
     told = env.dshard("status", "--state", state.path, "-o", "json").json()
@@ -104,11 +111,11 @@ def test_no_word_from_outside_becomes_markup(env):
     nginx = fronts.nginx_plain(env, env.fcgi(state))
     page = get(fronts.Front(nginx.address))[2]
     assert page.count(html.escape("alert('").replace("&#x27;", "&#39;")) >= 6
-    assert "<script" not in page and "<img" not in page
+    assert "<script" not in page and "<img" not in page and "\u202e" not in page
     assert_valid(page)
     picture = env.dshard("ring", "--state", state.path, "-o", "svg").ok().stdout
     xml.etree.ElementTree.fromstring(picture)
-    assert "<script" not in picture
+    assert "<script" not in picture and "\u202e" not in picture
 
 
 def test_a_thousand_servers_come_whole_and_no_state_is_503(env):
@@ -151,16 +158,21 @@ onload = function () {
     var d = f.contentDocument, e = d.documentElement;
     document.title += [f.width, e.scrollWidth, getComputedStyle(d.body).backgroundColor,
                        d.querySelector("svg").getBoundingClientRect().width > 200,
-                       d.querySelectorAll("tr").length].join(" ") + ";";
+                       d.querySelectorAll("tr").length,
+                       [...d.querySelectorAll(".servers td b")].every(b => b.getClientRects().length < 2)
+                      ].join(" ") + ";";
   });
 }</script>"""
 
 
+WIDTHS = (360, 800, 1280)
+
+
 def look(env, pages, *options):
-    """What Chromium makes of pages at two widths: (width, content's width, background,
-    whether the picture can be seen, rows)."""
+    """What Chromium makes of pages at some widths: (width, content's width, background,
+    whether the picture can be seen, rows, whether states are not broken in words)."""
     frames = "".join(f'<iframe width="{width}" height="900" srcdoc="{html.escape(page)}">'
-                     "</iframe>" for page in pages for width in (360, 1280))
+                     "</iframe>" for page in pages for width in WIDTHS)
     path = env.write("harness.html", HARNESS % frames)
     done = subprocess.run(
         ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
@@ -169,10 +181,10 @@ def look(env, pages, *options):
         stderr=subprocess.DEVNULL, text=True)
     title = re.search(r"<title>(.*?);</title>", done.stdout)
     assert title, done.stdout[-2000:]
-    found = [re.match(r"(\d+) (\d+) (.*\)) (\w+) (\d+)", one).groups()
+    found = [re.match(r"(\d+) (\d+) (.*\)) (\w+) (\d+) (\w+)", one).groups()
              for one in title[1].split(";")]
-    return [(int(a), int(b), background, seen == "true", int(rows))
-            for a, b, background, seen, rows in found]
+    return [(int(a), int(b), background, seen == "true", int(rows), whole == "true")
+            for a, b, background, seen, rows, whole in found]
 
 
 @pytest.mark.skipif(not LONG and not shutil.which("chromium"),
@@ -189,9 +201,9 @@ def test_a_browser_shows_it_on_a_phone_and_in_the_dark(env):
                  "why": "z" * 200}))
         pages.append(by_cgi(state))
     light = look(env, pages)
-    assert [width for width, *_ in light] == [360, 1280] * 3
-    for width, inner, background, seen, rows in light:
-        assert inner <= width, light
+    assert [width for width, *_ in light] == [*WIDTHS] * 3
+    for width, inner, background, seen, rows, whole in light:
+        assert inner <= width and whole, light
         assert (background, seen) == ("rgb(255, 255, 255)", True), light
         assert rows > 20
     dark = look(env, pages[:1], "--blink-settings=preferredColorScheme=0")

@@ -140,6 +140,12 @@ static void escapes(void **state)
          "\n\t\xEF\xBF\xBD\xEF\xBF\xBD\xE2\x9C\x93\xEF\xBF\xBD"},
         {ds_buf_add_html, "\xC2\x80\xC2\xA0\x7F\xEF\xBF\xBF\xEF\xBF\xBD", 11,
          "\xEF\xBF\xBD\xC2\xA0\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
+        {ds_buf_add_html,
+         "a\xE2\x80\xAE"
+         "b",
+         5,
+         "a\xEF\xBF\xBD"
+         "b"},
         {ds_buf_add_quoted, "", 0, "\"\""},
         {ds_buf_add_quoted, "a\r\nb\"\\\t", 7, "\"a\\r\\nb\\\"\\\\\\t\""},
         {ds_buf_add_quoted, "\0\x1b[1m\x7f", 6, "\"\\x00\\x1b[1m\\x7f\""},

@@ -61,7 +61,8 @@ static void sixteen_servers_fit_30_KB_and_a_thousand_are_bounded(void **unused)
 
 static void nothing_from_outside_is_markup(void **unused)
 {
-    static const char evil[] = "</title><script>alert('\"&')</script>\x01\xFF\x1b[31m";
+    static const char evil[] =
+        "</title><script>alert('\"&')</script>\x01\xFF\x1b[31m\xE2\x80\xAE";
     DS_AUTO(fleet) struct fleet fleet;
     DS_AUTO(buf) struct ds_buf out;
     struct ds_troubles troubles = {.n = 1, .items[0] = {.since_ms = NOW - 1}};
@@ -82,13 +83,15 @@ static void nothing_from_outside_is_markup(void **unused)
     page = page_of(&fleet);
     page.operation_is_dead = true;
     page.troubles = &troubles;
+    page.host = evil;
     html(&page, &out);
-    assert_true(count(out.data, "&#60;script&#62;alert(&#39;&#34;&#38;&#39;)") >= 14);
+    assert_true(count(out.data, "&#60;script&#62;alert(&#39;&#34;&#38;&#39;)") >= 16);
     assert_lacks(&out, "<script");
     assert_lacks(&out, "'\"&'");
     assert_lacks(&out, "\x1b");
     assert_lacks(&out, "\x01");
     assert_lacks(&out, "\xFF");
+    assert_lacks(&out, "\xE2\x80\xAE"); /* would turn what follows */
 }
 
 static void the_verdict_and_its_problems_come_first(void **unused)
@@ -101,7 +104,7 @@ static void the_verdict_and_its_problems_come_first(void **unused)
     fleet_init(&fleet, 3);
     page = page_of(&fleet);
     html(&page, &well);
-    assert_has(&well, "<title>healthy: 3 of 3 members - dshard</title>");
+    assert_has(&well, "<title>healthy, 3 of 3 members - dshard</title>");
     assert_has(&well, "<p>3 of 3 servers are members, 3 up</p>");
     assert_lacks(&well, "<li>");
     fleet_set(&fleet, 1, DS_HEALTH_DOWN, "connect: refused")->member = false;
@@ -116,6 +119,86 @@ static void the_verdict_and_its_problems_come_first(void **unused)
     assert_has(&frozen, " critical</h1>");
     assert_has(&frozen, "<li>the ring is frozen for 2m: too few</li>");
     assert_has(&frozen, "the last check was 5m ago");
+}
+
+/* Several of them stay open side by side, and ages stand still. */
+static void a_page_tells_whose_it_is_and_of_when(void **unused)
+{
+    DS_AUTO(fleet) struct fleet fleet;
+    DS_AUTO(buf) struct ds_buf out, nobody;
+    struct ds_page page;
+    json_auto_t *named = NULL, *nameless = NULL;
+
+    (void)unused;
+    fleet_init(&fleet, 3);
+    page = page_of(&fleet);
+    html(&page, &nobody);
+    nameless = json(&page);
+    page.host = "web1";
+    html(&page, &out);
+    named = json(&page);
+    assert_has(&out, "<title>web1: healthy, 3 of 3 members - dshard</title>");
+    assert_has(&out, "</h1>\n<p class=\"at\">dshard on <b>web1</b>, as of\xC2\xA0"
+                     "2025-11-24\xC2\xA0"
+                     "16:00:00\xC2\xA0"
+                     "UTC</p>\n");
+    assert_has(&nobody, "<p class=\"at\">dshard, as of");
+    assert_string_equal(json_string_value(json_object_get(named, "host")), "web1");
+    assert_true(json_is_null(json_object_get(nameless, "host")));
+}
+
+static void a_page_reloads_only_when_it_is_asked_to(void **unused)
+{
+    DS_AUTO(fleet) struct fleet fleet;
+    DS_AUTO(buf) struct ds_buf still, reloads;
+    struct ds_page page;
+
+    (void)unused;
+    fleet_init(&fleet, 1);
+    page = page_of(&fleet);
+    html(&page, &still);
+    assert_lacks(&still, "http-equiv");
+    assert_has(&still, "<a href=\"status?reload\">");
+    page.reloads = true;
+    html(&page, &reloads);
+    assert_has(&reloads, "<meta http-equiv=\"refresh\" content=\"30\">");
+    assert_has(&reloads, "<a href=\"status\">");
+}
+
+/* Brackets are where an IPv6 address has them in a URL.  Validators warn of them; but
+   escaped they would not be a host any more. */
+static void servers_are_links_also_those_of_ipv6(void **unused)
+{
+    DS_AUTO(fleet) struct fleet fleet;
+    DS_AUTO(buf) struct ds_buf out;
+    struct ds_page page;
+
+    (void)unused;
+    fleet_init(&fleet, 1);
+    ds_state_add(&fleet.state, "[2001:db8::1]:9091", 1);
+    ds_set_str(&fleet.state.route_prefix, "/gw");
+    page = page_of(&fleet);
+    html(&page, &out);
+    assert_has(&out, "href=\"http://10.0.0.0:9091/gw/\"");
+    assert_has(&out, "href=\"http://[2001:db8::1]:9091/gw/\"");
+}
+
+static void the_mark_in_a_bar_is_explained_where_there_is_one(void **unused)
+{
+    static const char legend[] = "the mark in a bar is what the weight stands for</p>";
+    DS_AUTO(fleet) struct fleet fleet;
+    DS_AUTO(buf) struct ds_buf out, empty;
+    struct ds_page page;
+
+    (void)unused;
+    fleet_init(&fleet, 1);
+    page = page_of(&fleet);
+    html(&page, &out);
+    assert_has(&out, legend);
+    fleet.state.servers[0].member = false;
+    page.ring = NULL;
+    html(&page, &empty);
+    assert_lacks(&empty, legend);
 }
 
 static void a_row_says_what_is_with_a_server(void **unused)
@@ -301,6 +384,10 @@ int main(void)
         cmocka_unit_test(sixteen_servers_fit_30_KB_and_a_thousand_are_bounded),
         cmocka_unit_test(nothing_from_outside_is_markup),
         cmocka_unit_test(the_verdict_and_its_problems_come_first),
+        cmocka_unit_test(a_page_tells_whose_it_is_and_of_when),
+        cmocka_unit_test(a_page_reloads_only_when_it_is_asked_to),
+        cmocka_unit_test(servers_are_links_also_those_of_ipv6),
+        cmocka_unit_test(the_mark_in_a_bar_is_explained_where_there_is_one),
         cmocka_unit_test(a_row_says_what_is_with_a_server),
         cmocka_unit_test(changes_tell_what_moved_and_count_the_rest),
         cmocka_unit_test(without_history_servers_and_operation_there_is_a_page),

@@ -102,6 +102,33 @@ static void the_status_is_a_page_and_503_without_a_state(void **unused)
     }
 }
 
+static void the_status_reloads_by_one_query_and_tells_the_host(void **unused)
+{
+    static const struct {
+        const char *target;
+        bool reloads;
+    } rows[] = {{"/status?reload", true},   {"/gw/status?reload", true},
+                {"/status", false},         {"/status?", false},
+                {"/status?reloads", false}, {"/status?x=1&reload", false},
+                {"?reload", true},          {NULL, false}};
+    DS_AUTO(response) struct ds_response response;
+    DS_AUTO(state) struct ds_state state;
+    struct ds_view view = {.state = &state};
+
+    (void)unused;
+    ds_response_init(&response);
+    ds_state_init(&state);
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        struct ds_request request = {
+            .method = "GET", .target = rows[i].target, .host = "web1", .now_ms = 1};
+
+        find("/status")->write(&view, &request, &response);
+        assert_int_equal(strstr(response.body.data, "http-equiv") != NULL,
+                         rows[i].reloads);
+        assert_non_null(strstr(response.body.data, "<title>web1: "));
+    }
+}
+
 /* Also of servers that are no members, and none of those that are not there any more. */
 static void pushes_stand_beside_their_servers(void **unused)
 {
@@ -146,6 +173,7 @@ int main(void)
         cmocka_unit_test(metrics_are_there_without_a_state),
         cmocka_unit_test(metrics_have_the_counters_and_the_time),
         cmocka_unit_test(the_status_is_a_page_and_503_without_a_state),
+        cmocka_unit_test(the_status_reloads_by_one_query_and_tells_the_host),
         cmocka_unit_test(pushes_stand_beside_their_servers),
     };
 

@@ -11,6 +11,7 @@
 static void it_names_this_process(void **state)
 {
     DS_AUTO(str) char *name = ds_process_name();
+    DS_AUTO(str) char *host = ds_process_host();
     DS_AUTO(str) char *pid = ds_xasprintf(":%ld", (long)getpid());
     const char *colon = strrchr(name, ':');
 
@@ -18,6 +19,8 @@ static void it_names_this_process(void **state)
     assert_non_null(colon);
     assert_true(colon > name);
     assert_string_equal(colon, pid);
+    assert_int_equal(strlen(host), colon - name);
+    assert_memory_equal(host, name, strlen(host));
     assert_false(ds_process_is_dead(name));
 }
 

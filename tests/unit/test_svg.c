@@ -39,6 +39,7 @@ static void each_member_has_its_segment_number_and_name(void **unused)
     (void)unused;
     fleet_init(&fleet, 16);
     draw(&fleet, &out);
+    assert_has(&out, "\" width=\"960\" style=\"max-width:100%;height:auto\" ");
     assert_int_equal(count(out.data, "class=\"num"), 16);
     assert_int_equal(count(out.data, "</title></path>"), 16);
     assert_has(&out, "<title>10.0.1.5:9091</title>10.0.1.5:9091</text>");

@@ -114,6 +114,10 @@ static void cleaned_text_is_one_valid_line_that_fits(void **state)
         {"x\xF0\x9F\x98\x80", 5, 5, "x"},
         {"\xED\xA0\x80", 3, 99, "???"},
         {"\xFF\xFE", 2, 99, "??"},
+        {"a\xE2\x80\xAE"
+         "b\xE2\x81\xA6",
+         8, 99, "a?b?"},
+        {"\xE2\x80\xAE", 3, 2, "?"},
     };
 
     (void)state;
@@ -126,6 +130,26 @@ static void cleaned_text_is_one_valid_line_that_fits(void **state)
     }
 }
 
+/* All of them, and none of their neighbours. */
+static void what_turns_a_text_is_known(void **state)
+{
+    char text[3] = "\xE2";
+    size_t n = 0;
+
+    (void)state;
+    for (int c = 0x2000; c < 0x2100; c++) {
+        bool turns = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+
+        text[1] = (char)(0x80 | (c >> 6 & 0x3F));
+        text[2] = (char)(0x80 | (c & 0x3F));
+        assert_int_equal(ds_utf8_is_turning(text, 3), turns);
+        assert_false(ds_utf8_is_turning(text, 1));
+        n += turns;
+    }
+    assert_int_equal(n, 9);
+    assert_false(ds_utf8_is_turning("\xE3\x80\xAE", 3));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +158,7 @@ int main(void)
         cmocka_unit_test(exactly_the_code_points_are_valid),
         cmocka_unit_test(cut_never_splits_a_character),
         cmocka_unit_test(cleaned_text_is_one_valid_line_that_fits),
+        cmocka_unit_test(what_turns_a_text_is_known),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
