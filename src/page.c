@@ -6,8 +6,6 @@
 #include "page_impl.h"
 #include "svg_impl.h"
 
-#define NBSP "\xC2\xA0"
-
 /* Of the verdict: classes of the style, and signs for who sees no colours. */
 static const struct {
     const char *class, *sign, *colour;
@@ -34,7 +32,7 @@ static const char STYLE[] =
     "flex-wrap:wrap;justify-content:space-between;align-items:baseline;gap:4px 16px}"
     ".v h1{font-size:22px;line-height:1.2;margin:0}.v p{margin:0;color:var(--fg)}"
     ".v ul{margin:4px 0 2px;padding-left:20px;color:var(--fg)}"
-    ".v h1~:not(.at){flex:0 0 100%}"
+    ".at time{white-space:nowrap}.v h1~:not(.at){flex:0 0 100%}"
     ".v.ok{background:var(--okb)}.v.warn{background:var(--warnb)}"
     ".v.bad{background:var(--badb)}.ok{color:var(--ok)}.warn{color:var(--warn)}"
     ".bad{color:var(--bad)}"
@@ -170,9 +168,9 @@ static void add_whose(const struct ds_page *page, struct ds_buf *out)
         ds_buf_adds(out, "</b>");
     }
     ds_date_format(page->now_ms, now);
-    ds_buf_adds(out, ", as of" NBSP);
+    ds_buf_addf(out, ", as of <time datetime=\"%s\">", now);
     ds_buf_add(out, now, strcspn(now, "T"));
-    ds_buf_addf(out, NBSP "%.8s" NBSP "UTC</p>\n", now + strcspn(now, "T") + 1);
+    ds_buf_addf(out, " %.8s UTC</time></p>\n", now + strcspn(now, "T") + 1);
 }
 
 static void add_verdict(const struct ds_page *page, const struct ds_status *status,

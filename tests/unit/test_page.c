@@ -138,10 +138,9 @@ static void a_page_tells_whose_it_is_and_of_when(void **unused)
     html(&page, &out);
     named = json(&page);
     assert_has(&out, "<title>web1: healthy, 3 of 3 members - dshard</title>");
-    assert_has(&out, "</h1>\n<p class=\"at\">dshard on <b>web1</b>, as of\xC2\xA0"
-                     "2025-11-24\xC2\xA0"
-                     "16:00:00\xC2\xA0"
-                     "UTC</p>\n");
+    assert_has(&out, "</h1>\n<p class=\"at\">dshard on <b>web1</b>, as of "
+                     "<time datetime=\"2025-11-24T16:00:00Z\">2025-11-24 16:00:00 "
+                     "UTC</time></p>\n");
     assert_has(&nobody, "<p class=\"at\">dshard, as of");
     assert_string_equal(json_string_value(json_object_get(named, "host")), "web1");
     assert_true(json_is_null(json_object_get(nameless, "host")));
