@@ -75,6 +75,11 @@ def _scale(scale, figure):
     cpu = scale["command_cpu_s"] + scale["watch_cpu_s"]
     figure(f"CPU of dshard for scale 4 → 5, {scale['groups']:,} groups", "≤ 2 s",
            f"{cpu:.2f} s ({scale['moved']} moved in {scale['seconds']:.0f} s)", cpu <= 2)
+    memory = scale["memory"]
+    times = memory["peak_kib"] / memory["json_kib"]
+    figure(f"memory to move groups from a server with {memory['groups']:,}",
+           "≤ 3 × its JSON", f"{times:.1f} × ({memory['peak_kib'] / 1024:.1f} MiB for "
+           f"{memory['json_kib'] / 1024:.1f} MiB)", times <= 3)
 
 
 def _resources(result, figure):
@@ -82,7 +87,7 @@ def _resources(result, figure):
     figure("system calls per request behind keep-alive", "≤ 4",
            f"{calls['1']['per_request']:.2f} with one connection, "
            f"{calls['64']['per_request']:.2f} with 64",
-           round(calls["1"]["per_request"], 1) <= 4)
+           round(calls["1"]["per_request"], 2) <= 4)
     most = max(a["allocations"] for a in result["micro"]["answer"].values())
     figure("allocations of our own per request", "0", f"{most:g}", most == 0)
     before, after = result["memory_before"], result["memory_after"]
