@@ -3,6 +3,7 @@
 has its test with the configuration, the web servers' with the handler.)"""
 
 import configparser
+import fcntl
 import importlib.util
 import os
 import re
@@ -350,7 +351,13 @@ server {{ listen 127.0.0.1:@PORT@; set $dshard_server ""; return 204; }}""")
     assert_refused(before)
     assert_reloaded()
 
+    before = text_of(upstreams)
     another_server()
+    fd = os.open(env.dir, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)  # as another run does that waits for a name server
+    update(0)
+    assert text_of(upstreams) == before
+    os.close(fd)
     make_nginx_command(env, nginx, '[ "$1" = -t ] || exit 1')
     update(1, "tries again")
     make_nginx_command(env, nginx)
