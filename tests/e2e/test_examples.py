@@ -417,6 +417,15 @@ def test_systemd_accepts_the_units(env):
     assert ours == [], done.stdout
 
 
+def test_no_number_of_deaths_makes_systemd_give_up():
+    """Its usual limits would close the handler's socket, in which pushes wait."""
+    for name in ("dshard-fcgi.service", "dshard-watch.service"):
+        assert unit(name)["Unit"]["StartLimitIntervalSec"] == "0"
+        assert unit(name)["Service"]["Restart"] == "always"
+    assert unit("dshard-fcgi.socket")["Socket"]["TriggerLimitIntervalSec"] == "0"
+    assert unit("dshard-fcgi.service")["Service"]["RestartSec"] == "100ms"
+
+
 def test_watch_unit_tells_systemd_what_it_says_it_does(env):
     """As systemd would start it: Type=notify, WatchdogSec, ExecReload."""
     service = unit("dshard-watch.service")["Service"]
