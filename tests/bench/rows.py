@@ -5,7 +5,7 @@ import os
 
 from benchlib import (CONNECTIONS, SERVER_CPU, Constant, HAProxy, cpu_s, pids_of, pinned,
                       rss_kib)
-from fronts import LighttpdWithHandler
+from fronts import lighttpd_example
 from seed import SERVERS, Seed
 from testenv import TOP, free_port
 
@@ -64,12 +64,10 @@ server {{ listen 127.0.0.1:@PORT@; {QUIET} client_max_body_size 0;
 
 
 def example(env, handler, *more):
-    """nginx.conf as it stands, but for the log, and for as many kept connections to the
-    handler as there are clients; (the front, the port that redirects)."""
+    """nginx.conf as it stands, but for the log; (the front, the port that redirects)."""
     port = free_port()
     front = env.nginx(path=os.path.join(EXAMPLES, "nginx.conf"), replacements=[
         ("unix:/run/dshard/fcgi.sock", handler.nginx_address),
-        ("keepalive 32;", f"keepalive {CONNECTIONS};"),
         ("listen 9091;", f"{QUIET} listen 127.0.0.1:@PORT@;"),
         ("listen 9092;", f"listen 127.0.0.1:{port};"), ("    9092 ", f"    {port} "), *more])
     return front, f"127.0.0.1:{port}"
@@ -124,16 +122,9 @@ upstream dshard {{ server {fcgi.nginx_address}; keepalive {CONNECTIONS}; }}
 {upstreams}""", fcgi)
 
 
-def lighttpd_row(env, state):
-    front = env.add(LighttpdWithHandler(
-        env.dir, path=os.path.join(EXAMPLES, "lighttpd.conf"), replacements=[
-            ("server.port          = 9091", 'server.port = @PORT@\nserver.bind = "127.0.0.1"'),
-            ("/run/dshard/lighttpd.sock", "@DIR@/lighttpd.sock"),
-            ("/usr/local/bin/dshard-fcgi", os.path.join(os.environ["DSHARD_BIN"],
-                                                        "dshard-fcgi")),
-            ("--workers 2", "--workers 1"), ("/var/lib/dshard/ring.json", state.path)]))
-    front.start()
-    return Row(LIGHTTPD, front.address, front)
+def lighttpd_row(env, fcgi):
+    front = lighttpd_example(env, fcgi)
+    return Row("lighttpd + dshard-fcgi, redirect", front.address, front, fcgi)
 
 
 def hash_row(env, servers, kept):
@@ -187,7 +178,7 @@ def start_rows(env, state, servers, constant_program, seed_program):
         redirect, answer, proxy, kept = example_rows(env, fcgi, constant, servers)
         rows = [
             nginx_row(env, FLOOR, "return 307 http://127.0.0.1:9091$request_uri;"),
-            redirect, answer, lighttpd_row(env, state), *seed_rows(env, seed_program, servers),
+            redirect, answer, lighttpd_row(env, fcgi), *seed_rows(env, seed_program, servers),
             hash_row(env, servers, True), haproxy_row(env, servers), kept,
             auth_row(env, fcgi, servers),
             hash_row(env, servers, False), proxy,
