@@ -65,19 +65,32 @@ class LighttpdWithHandler(Lighttpd):
         return super().stop(timeout)
 
 
-def lighttpd_example(env, state):
-    """The example; it starts dshard-fcgi itself."""
+def lighttpd_example(env, fcgi):
+    """The example, with port and socket of this test."""
+    server = env.add(Lighttpd(env.dir, path=LIGHTTPD_EXAMPLE, replacements=[
+        ("server.port          = 9091", 'server.port = @PORT@\nserver.bind = "127.0.0.1"'),
+        ("/run/dshard/fcgi.sock", fcgi.listen.removeprefix("unix:"))]))
+    return server.start()
+
+
+def lighttpd_spawning(env, state):
+    """The example, but that it starts the handler, as a comment there says."""
     server = env.add(LighttpdWithHandler(env.dir, path=LIGHTTPD_EXAMPLE, replacements=[
         ("server.port          = 9091", 'server.port = @PORT@\nserver.bind = "127.0.0.1"'),
-        ("/run/dshard/lighttpd.sock", "@DIR@/lighttpd.sock"),
-        ("/usr/local/bin/dshard-fcgi", PROGRAM),
-        ("/var/lib/dshard/ring.json", state.path)]))
+        ('"socket"       => "/run/dshard/fcgi.sock",', f"""
+    "socket" => "@DIR@/lighttpd.sock", "bin-path" => "{PROGRAM}", "max-procs" => 1,
+    "bin-environment" => ( "DSHARD_STATE" => "{state.path}" ),""")]))
     return server.start()
 
 
 # The port, in both of Apache's examples.
 APACHE_PORT = [("Listen 9091", "Listen 127.0.0.1:@PORT@"),
                ("<VirtualHost *:9091>", "<VirtualHost 127.0.0.1:@PORT@>")]
+
+
+# What "a2enmod proxy_fcgi proxy_balancer lbmethod_byrequests" enables.
+APACHE_MODULES = ("mpm_event", "proxy", "proxy_fcgi", "slotmem_shm", "proxy_balancer",
+                  "lbmethod_byrequests")
 
 
 def admit_apache(fcgi):
@@ -90,7 +103,7 @@ def apache_example(env, fcgi, more=()):
     admit_apache(fcgi)
     apache = env.add(Apache(env.dir, path=APACHE_EXAMPLE, replacements=[
         *APACHE_PORT, *more, ("/run/dshard/fcgi.sock", fcgi.listen.removeprefix("unix:"))],
-                            modules=("mpm_event", "proxy", "proxy_fcgi")))
+                            modules=APACHE_MODULES))
     return apache.start()
 
 
@@ -143,3 +156,19 @@ def nginx_auth(env, fcgi, more=()):
     return env.nginx(path=NGINX_AUTH_EXAMPLE, replacements=[
         ("unix:/run/dshard/fcgi.sock;", f"{fcgi.nginx_address};"),
         ("listen 9091;", "listen 127.0.0.1:@PORT@;"), *more])
+
+
+def handlers_of(state):
+    """The pids of the handlers that have this state file in their environment."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as comm:
+                if comm.read() != "dshard-fcgi\n":
+                    continue
+            with open(f"/proc/{pid}/environ", "rb") as environ:
+                if f"DSHARD_STATE={state.path}".encode() in environ.read().split(b"\0"):
+                    found.append(int(pid))
+        except OSError:
+            continue
+    return found

@@ -167,20 +167,4 @@ def test_no_answer_is_lost_whatever_the_body(env, module):
     assert "Broken pipe" not in server.log() and "reset by peer" not in server.log()
     abort(front)
     assert front.request("PUT", PUSH, b"m 1\n").status == 307
-    wait_until(lambda: not handlers_of(state), 10, "the handlers to end")
-
-
-def handlers_of(state):
-    """Programs that have this state file in their environment."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/comm", encoding="utf-8") as comm:
-                if comm.read() != "dshard-fcgi\n":
-                    continue
-            with open(f"/proc/{pid}/environ", "rb") as environ:
-                if f"DSHARD_STATE={state.path}".encode() in environ.read().split(b"\0"):
-                    found.append(pid)
-        except OSError:
-            continue
-    return found
+    wait_until(lambda: not fronts.handlers_of(state), 10, "the handlers to end")

@@ -31,7 +31,7 @@ class Fleet:
         handler = env.fcgi(state)
         proxy, redirect = fronts.nginx_example(env, handler)
         self.fronts = {"proxy": proxy, "redirect": redirect,
-                       "lighttpd": fronts.lighttpd_example(env, state)}
+                       "lighttpd": fronts.lighttpd_example(env, handler)}
         if "auth" in FRONTS:
             self.fronts["auth"] = fronts.nginx_auth(env, handler)
 

@@ -117,7 +117,7 @@ def no_proxies(monkeypatch):
 
 def test_python_pushes_through_a_redirect(env, fleet):
     gateways, config = fleet
-    front = lighttpd_example(env, env.state())
+    front = lighttpd_example(env, env.fcgi(env.state()))
     subprocess.run([example("python_push.py"), f"http://{front.address}", "nightly"],
                    check=True, timeout=20, env=clean_environ())
     at = owner(env, gateways, config, "/metrics/job/nightly")
@@ -127,7 +127,7 @@ def test_python_pushes_through_a_redirect(env, fleet):
 def test_python_client_cannot_do_without_the_example(env, fleet):
     """What the table of clients in the README says."""
     gateways, config = fleet
-    front = lighttpd_example(env, env.state())
+    front = lighttpd_example(env, env.fcgi(env.state()))
     url, registry = f"http://{front.address}", prometheus_client.CollectorRegistry()
     prometheus_client.Gauge("rows", "of the table", registry=registry).set(3)
     for handler in ({}, {"handler": prometheus_client.exposition.passthrough_redirect_handler}):

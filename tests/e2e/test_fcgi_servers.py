@@ -72,7 +72,7 @@ def front_of(env, fleet, kind):
         return fronts.nginx_example(env, fleet.fcgi)[1]
     make = {"nginx auth": lambda: fronts.nginx_auth(env, fleet.fcgi),
             "nginx plain": lambda: fronts.nginx_plain(env, fleet.fcgi),
-            "lighttpd": lambda: fronts.lighttpd_example(env, fleet.state),
+            "lighttpd": lambda: fronts.lighttpd_example(env, fleet.fcgi),
             "Apache": lambda: fronts.apache_example(env, fleet.fcgi),
             "Apache CGI": lambda: fronts.apache_cgi_example(env, fleet.state),
             "CGI": lambda: fronts.lighttpd_cgi(env, fleet.state)}
@@ -425,7 +425,7 @@ def test_https_servers_are_known_by_their_certificates(env):
 
 def test_the_fleet_is_not_shown_to_everybody(env, fleet):
     proxy, _ = fronts.nginx_example(env, fleet.fcgi, [("allow 127.0.0.0/8;", "")])
-    lighttpd = fronts.lighttpd_example(env, fleet.state)
+    lighttpd = fronts.lighttpd_example(env, fleet.fcgi)
     apache = fronts.apache_example(env, fleet.fcgi, [("Require local", "Require ip 192.0.2.1")])
     for page in ("/sd", "/metrics", "/status", "/status.json"):
         assert proxy.request("GET", page).status == 403
@@ -562,10 +562,20 @@ def test_workers_that_are_killed_cost_no_push(env, sinks, method):
 
 def test_lighttpd_serves_many_at_once(env, sinks):
     state, _ = sinks
-    lighttpd = fronts.lighttpd_example(env, state)
+    lighttpd = fronts.lighttpd_example(env, env.fcgi(state))
     with Crowd(lighttpd.address, 64) as crowd:
         wait_until(lambda: min(crowd.counts) >= 5, 30, "everybody to be served")
     assert not crowd.failures, crowd.failures[:3]
+
+
+def test_lighttpd_can_start_the_handler_and_does_so_again_when_it_is_killed(env, sinks):
+    state, _ = sinks
+    front = fronts.Front(fronts.lighttpd_spawning(env, state).address)
+    assert front.request("PUT", "/metrics/job/a", b"m 1\n").status == 307
+    (handler,) = fronts.handlers_of(state)
+    os.kill(handler, signal.SIGKILL)
+    wait_until(lambda: front.request("PUT", "/metrics/job/a", b"m 1\n").status == 307, 15)
+    assert fronts.handlers_of(state) != [handler]
 
 
 def test_the_examples_listen_where_they_say():
@@ -574,6 +584,7 @@ def test_the_examples_listen_where_they_say():
         nginx = f.read()
     assert "listen 9091;" in nginx and "--listen unix:/run/dshard/fcgi.sock" in nginx
     with open(fronts.LIGHTTPD_EXAMPLE, encoding="ascii") as f:
-        assert "/var/lib/dshard/ring.json" in f.read()
+        text = f.read()
+        assert "--listen unix:/run/dshard/fcgi.sock" in text and '"/run/dshard/fcgi.sock"' in text
     with open(fronts.APACHE_EXAMPLE, encoding="ascii") as f:
         assert "--listen unix:/run/dshard/fcgi.sock" in f.read()

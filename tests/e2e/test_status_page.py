@@ -66,8 +66,9 @@ def get(front, target="/status", method="GET"):
 def test_the_page_comes_through_nginx_and_lighttpd(env):
     state = env.state()
     write_fleet(state, 16)
-    proxy, redirect = fronts.nginx_example(env, env.fcgi(state, args=["--workers", "2"]))
-    lighttpd = fronts.lighttpd_example(env, state)
+    fcgi = env.fcgi(state, args=["--workers", "2"])
+    proxy, redirect = fronts.nginx_example(env, fcgi)
+    lighttpd = fronts.lighttpd_example(env, fcgi)
     for i in range(30):
         assert redirect.request("PUT", f"/metrics/job/j{i}", b"m 1\n").status == 307
     for front in (proxy, redirect, fronts.Front(lighttpd.address)):
