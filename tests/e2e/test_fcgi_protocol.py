@@ -313,12 +313,12 @@ def test_a_body_that_comes_in_does_not_make_room_before_those_that_stand_still(e
     state.write([OWNER])
     fcgi = env.add(FewDescriptors(env.dir, state))
     fcgi.start()
-    bodies = [fcgi.connect() for _ in range(64 - 32)]  # as many as it takes
+    bodies = []
     try:
-        for sock in bodies:
-            sock.sendall(head("PUT", PUSH) + record(STDIN, b"m 1\n"))
-        for _ in range(64):  # meanwhile the others are accepted
-            bodies[0].sendall(record(STDIN, b"x" * 65000))
+        for _ in range(fcgi.limit):  # more than there is room for
+            bodies.append(fcgi.connect())
+            bodies[-1].sendall(head("PUT", PUSH) + record(STDIN, b"m 1\n"))
+            bodies[0].sendall(4 * record(STDIN, b"x" * 65000))
         assert_prompt(fcgi)
         assert is_closed(bodies[1])
         bodies[0].sendall(record(STDIN))
