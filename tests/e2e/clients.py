@@ -8,20 +8,25 @@ success, or "error WHY".  It pushes the gauge rows with a help text of so many b
 group of the job, instance "db1" and zone "eu".
 """
 
+import contextlib
 import dataclasses
 import fcntl
 import functools
 import gzip
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import time
 import typing
 
 from testenv import TOP, clean_environ
+from testenv.wait import LONG
 
 PROGRAMS = os.path.join(TOP, "tests", "data", "clients")
 BUILT = os.path.join(TOP, "build", "clients")
+PROM_CLIENT = "15.1.3"
 
 # What may become of a push that is answered with a redirect.
 ARRIVES, LOST, FAILS = "works", "**lost without an error**", "fails"
@@ -55,8 +60,10 @@ class Client:
     delete: str = ""     # what becomes of a DELETE, if it is something else
     methods: tuple = ALL
     labels: tuple = ("instance", "zone")
-    package: str = ""    # one that only `make torture` installs
-    large: bool = False  # pushes 30 MB in `make test`, too
+    package: str = ""    # one that only `make torture` installs: not tried without
+    missing: typing.Callable = lambda: ""   # why it cannot run here; "" when it can
+    quick: bool = False  # is tried behind every frontend in `make test`, too
+    large: bool = False  # pushes 30 MB in `make test`, too, where nginx has the handler's answer
     in_readme: bool = True
 
     def outcome(self, method):
@@ -152,17 +159,24 @@ def script(interpreter, name, *after):
     return program(lambda: ((interpreter, os.path.join(PROGRAMS, name)), after))
 
 
+@contextlib.contextmanager
+def only_once(made):
+    """Of several test processes one makes it; says whether it is this one."""
+    os.makedirs(BUILT, exist_ok=True)
+    with open(made + ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield not os.path.exists(made)
+
+
 @functools.lru_cache
 def build(name, *compiler, **environ):
     """A program that is made once for its source and command; the path."""
     source = os.path.join(PROGRAMS, name)
     with open(source, "rb") as f:
         digest = hashlib.sha256(f.read() + repr(compiler).encode()).hexdigest()[:12]
-    os.makedirs(BUILT, exist_ok=True)
     made = os.path.join(BUILT, f"{name}-{digest}")
-    with open(made + ".lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several test processes one builds
-        if not os.path.exists(made):
+    with only_once(made) as is_mine:
+        if is_mine:
             words = [{"OUT": made + ".new", "SOURCE": source}.get(w, w) for w in compiler]
             done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   env=clean_environ(**environ), check=False)
@@ -182,6 +196,54 @@ def cpp():
                   "-lprometheus-cpp-core"),), ()
 
 
+def needs(name, package):
+    return lambda: "" if shutil.which(name) else f"{package} is missing"
+
+
+def npm_install(directory, what):
+    """Why it failed, or ""."""
+    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        # Not clean_environ(): npm may need a proxy.
+        done = subprocess.run(
+            ["npm", "install", "--prefix", directory, "--prefer-offline", "--no-audit",
+             "--no-fund", "--ignore-scripts", "--fetch-retries", "2" if LONG else "0", what],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=180 if LONG else 15, check=False)
+    except FileNotFoundError:
+        return "npm is missing"
+    except subprocess.TimeoutExpired:
+        return f"npm does not get {what} in time"
+    if done.returncode != 0:
+        return f"npm does not get {what}: {done.stdout.decode()[:500]}"
+    return ""
+
+
+@functools.lru_cache
+def install_prom_client():
+    """By npm, below build/: once for many runs.  The directory, and why it is not there."""
+    made = os.path.join(BUILT, f"prom-client-{PROM_CLIENT}")
+    failed = made + ".failed"  # not to be tried by every test process
+    with only_once(made) as is_mine:
+        if not is_mine:
+            return made, ""
+        if not LONG and os.path.exists(failed) and time.time() - os.path.getmtime(failed) < 600:
+            with open(failed, encoding="utf-8") as f:
+                return made, f.read()
+        why = npm_install(made + ".new", f"prom-client@{PROM_CLIENT}")
+        if why:
+            with open(failed, "w", encoding="utf-8") as f:
+                f.write(why)
+        else:
+            os.rename(made + ".new", made)
+        return made, why
+
+
+def prom_client(how):
+    return program(lambda: (("node", os.path.join(PROGRAMS, "push.js")),
+                            (how, install_prom_client()[0])))
+
+
 def python(handler):
     example = os.path.join(TOP, "examples", "python_push.py")
     return script(sys.executable, "push.py", handler, example)
@@ -191,28 +253,33 @@ def python(handler):
 
 UPLOAD = ("PUT", "POST")
 
+PROM_CLIENT_NEEDS = {"package": "npm", "missing": lambda: install_prom_client()[1]}
+
 CLIENTS = [
-    Client("`curl`, with `-f` as well", "trying 7.88.1", LOST, curl("-f")),
-    Client("`curl -L`", "trying 7.88.1", ARRIVES, curl("-L"), large=True),
+    Client("`curl`, with `-f` as well", "trying 7.88.1", LOST, curl("-f"), quick=True),
+    Client("`curl -L`", "trying 7.88.1", ARRIVES, curl("-L"), quick=True, large=True),
     Client("`curl -L -T FILE`", "trying 7.88.1", ARRIVES, curl_upload(), methods=UPLOAD),
     Client("`curl -L -T -`, from a pipe", "trying 7.88.1", FAILS, curl_upload(stdin=True),
            "exit status 65", methods=UPLOAD, large=True),
-    Client("`wget --method`", "trying 1.21.3", ARRIVES, wget(), large=True),
+    Client("`wget --method`", "trying 1.21.3", ARRIVES, wget(), quick=True, large=True),
     Client("client_golang", "trying 1.14.0", ARRIVES, program(go),
-           package="golang-github-prometheus-client-golang-dev"),
+           package="golang-github-prometheus-client-golang-dev",
+           missing=needs("go", "golang-go")),
     Client("client_java", "reading; trying `HttpURLConnection` of JDK 17", ARRIVES,
-           script("java", "Push.java"), package="openjdk-17-jdk-headless"),
-    Client("client_python", "trying 0.16.0", FAILS, python("default"), "HTTP Error 307"),
+           script("java", "Push.java"), package="openjdk-17-jdk-headless",
+           missing=needs("java", "openjdk-17-jdk-headless")),
+    Client("client_python", "trying 0.16.0", FAILS, python("default"), "HTTP Error 307",
+           quick=True),
     Client("client_python with `passthrough_redirect_handler`", "trying 0.16.0", FAILS,
            python("passthrough"), "HTTP Error 307"),
     Client("client_python with `examples/python_push.py`", "trying 0.16.0", ARRIVES,
-           python("example")),
+           python("example"), quick=True),
     Client("client_ruby from 3.0 on", "reading; trying `Net::HTTP`", FAILS,
            script("ruby", "push.rb", "strict"), "HttpRedirectError"),
-    Client("client_ruby before 3.0, prometheus-client-mmap", "reading; trying mmap 0.16.2",
+    Client("client_ruby before 3.0, prometheus-client-mmap 0.16", "reading; trying mmap 0.16.2",
            LOST, script("ruby", "push.rb", "mmap"), labels=("instance",)),
-    Client("prom-client (Node.js)", "trying 15.1.3 by hand; trying Node's `http`", LOST,
-           script("node", "push.js", "core")),
+    Client("prom-client (Node.js)", f"trying {PROM_CLIENT}", LOST, prom_client("plain"),
+           **PROM_CLIENT_NEEDS),
     Client("Node.js `fetch`", "trying 20", ARRIVES, script("node", "push.js", "fetch")),
     Client("prometheus-cpp", "trying 1.0.1", LOST, program(cpp, "{}"), "returns 307",
            delete=FAILS),
@@ -229,8 +296,8 @@ CLIENTS = [
            methods=UPLOAD, in_readme=False),
     Client("wget, gzip", "", ARRIVES, wget("--header=Content-Encoding: gzip", packed=True),
            methods=UPLOAD, in_readme=False),
-    Client("prom-client, gzip", "", LOST, script("node", "push.js", "gzip"), methods=UPLOAD,
-           in_readme=False),
+    Client("prom-client, gzip", "", LOST, prom_client("gzip"), in_readme=False,
+           **PROM_CLIENT_NEEDS),
 ]
 
 TRIED = [client for client in CLIENTS if client.run]

@@ -1,40 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// push.js URL core|fetch|gzip - Node's http as prom-client uses it (chunked; only an answer
-// of 400 and more is an error), or its fetch; see clients.py for what it reads and says.
+// push.js URL plain|gzip|fetch [DIRECTORY] - prom-client, which npm has installed there, or
+// Node's fetch; see clients.py for what it reads and says.
 
 'use strict';
-const http = require('http');
-const zlib = require('zlib');
 
-const [base, how] = process.argv.slice(2);
+const [base, how, directory] = process.argv.slice(2);
+const prom = directory && require(`${directory}/node_modules/prom-client`);
 
-function core(method, url, text) {
-    return new Promise((resolve, reject) => {
-        const request = http.request(url, { method }, (answer) => {
-            answer.on('end', () => {
-                if (answer.statusCode >= 400) {
-                    reject(new Error(`push failed with status ${answer.statusCode}`));
-                } else {
-                    resolve();
-                }
-            });
-            answer.resume();
-        });
-        request.on('error', reject);
-        if (method === 'DELETE') {
-            request.end();
-            return;
-        }
-        if (how === 'gzip') {
-            request.setHeader('Content-Encoding', 'gzip');
-        }
-        request.write(how === 'gzip' ? zlib.gzipSync(text) : text);
-        request.end();
-    });
+const PUSH = { PUT: 'push', POST: 'pushAdd', DELETE: 'delete' };
+
+function prom_client(method, job, size) {
+    const registry = new prom.Registry();
+    new prom.Gauge({ name: 'rows', help: 'h'.repeat(size), registers: [registry] }).set(3);
+    const options = how === 'gzip' ? { headers: { 'Content-Encoding': 'gzip' } } : {};
+    const gateway = new prom.Pushgateway(base, options, registry);
+    return gateway[PUSH[method]]({ jobName: job, groupings: { instance: 'db1', zone: 'eu' } });
 }
 
-async function fetching(method, url, text) {
+async function fetching(method, job, size) {
+    const url = `${base}/metrics/job/${job}/instance/db1/zone/eu`;
+    const text = `# HELP rows ${'h'.repeat(size)}\n# TYPE rows gauge\nrows 3\n`;
     const body = method === 'DELETE' ? undefined : text;
     const answer = await fetch(url, { method, body });
     if (!answer.ok) {
@@ -45,10 +31,8 @@ async function fetching(method, url, text) {
 async function main() {
     for await (const line of require('readline').createInterface({ input: process.stdin })) {
         const [method, job, size] = line.split(' ');
-        const text = `# HELP rows ${'h'.repeat(size)}\n# TYPE rows gauge\nrows 3\n`;
-        const url = `${base}/metrics/job/${job}/instance/db1/zone/eu`;
         try {
-            await (how === 'fetch' ? fetching : core)(method, url, text);
+            await (how === 'fetch' ? fetching : prom_client)(method, job, Number(size));
             console.log('ok');
         } catch (e) {
             console.log(`error ${e.message}`);
