@@ -36,7 +36,8 @@ struct snapshot {
 
 struct ds_cache {
     char *path;
-    struct ds_stats *stats; /* borrowed; may be NULL */
+    struct ds_stats *stats;       /* borrowed; may be NULL */
+    struct ds_keepsake *keepsake; /* the same */
 
     /* The loader's. */
     int fd;                   /* the file that was read last, good or bad; -1: none */
@@ -93,12 +94,14 @@ static void ds_auto_snapshot(struct snapshot **snapshot)
     snapshot_free(*snapshot);
 }
 
-struct ds_cache *ds_cache_new(const char *path, struct ds_stats *stats)
+struct ds_cache *ds_cache_new(const char *path, struct ds_stats *stats,
+                              struct ds_keepsake *keepsake)
 {
     struct ds_cache *cache = ds_xcalloc(1, sizeof *cache);
 
     cache->path = ds_xstrdup(path);
     cache->stats = stats;
+    cache->keepsake = keepsake;
     cache->view.stats = stats;
     cache->fd = -1;
     cache->stop = -1;
@@ -163,19 +166,6 @@ static void add_trouble(struct ds_cache *cache, const char *text)
     publish_troubles(cache);
 }
 
-/* Says what is wrong with the file, unless that was said already. */
-static bool complain(struct ds_cache *cache, const char *text)
-{
-    if (cache->problem && strcmp(cache->problem, text) == 0)
-        return false;
-    add_trouble(cache, text);
-    ds_set_str(&cache->problem, text);
-    ds_stats_load_failed(cache->stats);
-    ds_log(DS_LOG_ERROR, "the state file cannot be used", "why", text, "ring",
-           cache->ring ? "the last good one stays" : "none", NULL);
-    return false;
-}
-
 /* The file can be used: what was said of it holds no longer. */
 static void forget_problem(struct ds_cache *cache)
 {
@@ -232,7 +222,8 @@ static void log_loaded(struct ds_cache *cache, const struct ds_state *state, boo
     ds_log(DS_LOG_INFO, "the ring is in use", "generation", generation, "members",
            members, "digest", state->digest, NULL);
     cache->generation = state->generation;
-    forget_problem(cache);
+    if (cache->good)
+        forget_problem(cache);
 }
 
 /* Operations are killed without a word to anybody: somebody has to look. */
@@ -248,12 +239,44 @@ static bool publish(struct ds_cache *cache, struct snapshot *snapshot_take)
     const struct ds_state *state = &snapshot_take->state;
 
     snapshot_take->ring = ring_for(cache, state);
-    ds_stats_loaded(cache->stats, state, ds_clock_wall_ms());
+    if (cache->good)
+        ds_stats_loaded(cache->stats, state, ds_clock_wall_ms());
     log_loaded(cache, state, cache->ring != before);
     ds_set_str(&cache->operation_by, state->operation_by);
     look_at_operation(cache);
     snapshot_free(atomic_exchange(&cache->ready, snapshot_take));
     return true;
+}
+
+/* Who has no state yet goes on with that of the other workers. */
+static bool adopt(struct ds_cache *cache)
+{
+    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
+    DS_AUTO(snapshot) struct snapshot *kept = NULL;
+    struct ds_error err = DS_ERROR_INIT;
+
+    if (cache->ring || !ds_keepsake_get(cache->keepsake, &text))
+        return false;
+    kept = ds_xcalloc(1, sizeof *kept);
+    if (ds_state_parse(&kept->state, text.data, text.len, &err) < 0)
+        return false; /* as if there were none; it was good for who has put it there */
+    ds_log(DS_LOG_WARN, "the last good state is taken over from another worker", NULL);
+    return publish(cache, ds_steal(&kept));
+}
+
+/* Says what is wrong with the file, unless that was said already. */
+static bool complain(struct ds_cache *cache, const char *text)
+{
+    bool adopted = adopt(cache);
+
+    if (cache->problem && strcmp(cache->problem, text) == 0)
+        return adopted;
+    add_trouble(cache, text);
+    ds_set_str(&cache->problem, text);
+    ds_stats_load_failed(cache->stats);
+    ds_log(DS_LOG_ERROR, "the state file cannot be used", "why", text, "ring",
+           cache->ring ? "the last good one stays" : "none", NULL);
+    return adopted;
 }
 
 /* Opens what lies at the path now.  It takes the place of the file that was kept open
@@ -287,10 +310,11 @@ static bool load(struct ds_cache *cache)
     if (parsed < 0)
         return complain(cache, err.text);
     cache->good = true;
+    ds_keepsake_put(cache->keepsake, text.data, text.len);
     return publish(cache, ds_steal(&fresh));
 }
 
-bool ds_cache_look(struct ds_cache *cache)
+static bool look(struct ds_cache *cache)
 {
     struct ds_file_id id;
 
@@ -304,7 +328,15 @@ bool ds_cache_look(struct ds_cache *cache)
         return load(cache);
     stop_complaining(cache);
     look_at_operation(cache);
-    return false;
+    return adopt(cache); /* the others may have read one that was replaced at once */
+}
+
+bool ds_cache_look(struct ds_cache *cache)
+{
+    bool fresh = look(cache);
+
+    ds_stats_set_usable(cache->stats, cache->ring);
+    return fresh;
 }
 
 static void *loader(void *arg)

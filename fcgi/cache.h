@@ -3,7 +3,8 @@
  * cache.h - the state file in memory, followed as it changes.
  *
  * A view is immutable.  It is replaced as a whole when the file has changed and is good;
- * a bad file, or none, never displaces what is there, and is logged once per change.
+ * a bad file, or none, never displaces what is there, and is logged once per change.  As
+ * long as nothing is there, the state that another worker has kept takes its place.
  *
  * Two threads: the loader looks at the file every 100 ms, parses it and builds the ring
  * (not when the digest is the same: then the old ring is shared); the thread that answers
@@ -15,6 +16,7 @@
 
 #include "dshard/base.h"
 #include "dshard/error.h"
+#include "keepsake.h"
 #include "stats.h"
 #include "view.h"
 
@@ -22,8 +24,10 @@ enum { DS_CACHE_LOOK_MS = 100 };
 
 struct ds_cache;
 
-/* Copies path; reads nothing yet.  stats is borrowed; NULL: nothing is counted. */
-struct ds_cache *ds_cache_new(const char *path, struct ds_stats *stats) DS_NODISCARD;
+/* Copies path; reads nothing yet.  stats and keepsake are borrowed; NULL: nothing is
+   counted, no other worker is asked. */
+struct ds_cache *ds_cache_new(const char *path, struct ds_stats *stats,
+                              struct ds_keepsake *keepsake) DS_NODISCARD;
 void ds_cache_free(struct ds_cache *cache); /* ends the loader; NULL is fine */
 void ds_auto_cache(struct ds_cache **cache);
 

@@ -30,9 +30,11 @@ static void fill_standard_descriptors(void)
 
 /* A worker, or the only process: has its own view of the state file. */
 static int serve(struct ds_listen *listening, const struct ds_options *options,
-                 struct ds_stats *stats, struct ds_error *err)
+                 struct ds_stats *stats, struct ds_keepsake *keepsake,
+                 struct ds_error *err)
 {
-    DS_AUTO(cache) struct ds_cache *cache = ds_cache_new(options->state, stats);
+    DS_AUTO(cache)
+    struct ds_cache *cache = ds_cache_new(options->state, stats, keepsake);
     DS_AUTO(str) char *host = ds_process_host();
     struct ds_responder_config config = {.cache = cache,
                                          .mode = options->mode,
@@ -54,18 +56,22 @@ static int serve_all(struct ds_listen *listening, const struct ds_options *optio
     unsigned n = options->workers ? options->workers : 1;
     DS_AUTO(stats)
     struct ds_stats *stats = ds_stats_new(n, ds_clock_wall_ms(), err);
+    DS_AUTO(keepsake) struct ds_keepsake *keepsake = NULL; /* one alone has no heir */
     int worker = 0;
 
     if (!stats)
         return -1;
     if (options->workers) {
+        keepsake = ds_keepsake_new(err);
+        if (!keepsake)
+            return -1;
         if (ds_workers_run(listening, n, &worker, err) < 0)
             return -1;
         if (worker == DS_WORKERS_PARENT)
             return 0;
     }
     ds_stats_begin(stats, (unsigned)worker);
-    return serve(listening, options, stats, err);
+    return serve(listening, options, stats, keepsake, err);
 }
 
 /* FastCGI programs get no request in their environment, but their socket as fd 0. */
@@ -77,7 +83,7 @@ static bool is_cgi(void)
 /* Nothing is counted: the counters would end with the process. */
 static int answer_cgi(const struct ds_options *options, struct ds_error *err)
 {
-    DS_AUTO(cache) struct ds_cache *cache = ds_cache_new(options->state, NULL);
+    DS_AUTO(cache) struct ds_cache *cache = ds_cache_new(options->state, NULL, NULL);
     DS_AUTO(str) char *host = ds_process_host();
     struct ds_responder_config config = {
         .cache = cache, .mode = options->mode, .prefix = options->prefix, .host = host};

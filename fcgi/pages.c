@@ -24,7 +24,10 @@ static const char *write_ready(const struct ds_view *view,
                                const struct ds_request *request,
                                struct ds_response *response)
 {
-    return view->state ? write_ok(view, request, response) : NULL;
+    /* All workers or none: whoever asks does not choose which one answers. */
+    if (!view->state || (view->stats && !ds_stats_usable(view->stats)))
+        return NULL;
+    return write_ok(view, request, response);
 }
 
 static const char *write_sd(const struct ds_view *view, const struct ds_request *request,

@@ -2,10 +2,9 @@
 /* see stats.h */
 #include "stats.h"
 #include "dshard/murmur3.h"
+#include "shared_lock.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -29,7 +28,9 @@ struct slot {
     /* The loader's. */
     _Alignas(CACHE_LINE) struct counter starts;
     struct counter loads, load_errors;
-    struct counter bad; /* 1: the file that lies there is not in use */
+    struct counter bad;       /* 1: the file that lies there is not in use */
+    struct counter stateful;  /* 1: a state is in use, that of the file or one before */
+    struct counter stateless; /* 1: none is; at first neither is known */
     _Atomic int64_t loaded_ms;
     /* The thread that answers; at the end, because few of them are ever touched. */
     _Alignas(CACHE_LINE) struct counter pushes[DS_STATS_PLACES + 1];
@@ -38,9 +39,10 @@ struct slot {
 struct shared {
     int64_t started_ms;
     unsigned n_slots;
-    pthread_mutex_t lock;
+    struct ds_shared_lock lock;
 
-    /* Written under the lock. */
+    /* Written under the lock.  Who is killed with it may lose a change that it was
+       counting, and an address without its number is written again. */
     bool seen;           /* a state */
     uint64_t generation; /* of the newest that was seen */
     int64_t written_at_ms;
@@ -74,20 +76,6 @@ static void add(struct counter *to, uint64_t n)
     set(to, get(to) + n);
 }
 
-static int init_lock(pthread_mutex_t *lock)
-{
-    pthread_mutexattr_t attributes;
-    int rc = pthread_mutexattr_init(&attributes);
-
-    if (rc)
-        return rc;
-    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    rc = pthread_mutex_init(lock, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    return rc;
-}
-
 struct ds_stats *ds_stats_new(unsigned n_workers, int64_t now_ms, struct ds_error *err)
 {
     DS_AUTO(stats) struct ds_stats *stats = ds_xcalloc(1, sizeof *stats);
@@ -102,11 +90,8 @@ struct ds_stats *ds_stats_new(unsigned n_workers, int64_t now_ms, struct ds_erro
     stats->len = len;
     stats->shared->started_ms = now_ms;
     stats->shared->n_slots = n_workers;
-    errno = init_lock(&stats->shared->lock);
-    if (errno) {
-        ds_fail_errno(err, "cannot make a lock that workers share");
+    if (ds_shared_lock_init(&stats->shared->lock, err) < 0)
         return NULL;
-    }
     return ds_steal(&stats);
 }
 
@@ -148,22 +133,6 @@ void ds_stats_count(struct ds_stats *stats, const struct ds_outcome *outcome, ui
 /* ---- what several write --------------------------------------------------------------
  */
 
-static void take_lock(struct shared *shared)
-{
-    int rc = pthread_mutex_lock(&shared->lock);
-
-    /* Who had it was killed.  It may have lost a change that it was counting, and an
-       address without its number is written again. */
-    if (rc == EOWNERDEAD)
-        rc = pthread_mutex_consistent(&shared->lock);
-    assert(rc == 0);
-}
-
-static void give_lock(struct shared *shared)
-{
-    pthread_mutex_unlock(&shared->lock);
-}
-
 static uint16_t place_of(struct shared *shared, const char *address)
 {
     size_t n = atomic_load_explicit(&shared->n_places, memory_order_relaxed);
@@ -189,10 +158,10 @@ uint16_t *ds_stats_places(struct ds_stats *stats, const struct ds_server *server
     if (!stats)
         return NULL;
     places = ds_xcalloc(n ? n : 1, sizeof *places);
-    take_lock(stats->shared);
+    ds_shared_lock_take(&stats->shared->lock);
     for (size_t i = 0; i < n; i++)
         places[i] = place_of(stats->shared, servers[i].address);
-    give_lock(stats->shared);
+    ds_shared_lock_give(&stats->shared->lock);
     return places;
 }
 
@@ -247,9 +216,9 @@ void ds_stats_loaded(struct ds_stats *stats, const struct ds_state *state, int64
 {
     if (!stats)
         return;
-    take_lock(stats->shared);
+    ds_shared_lock_take(&stats->shared->lock);
     see_changes(stats->shared, state);
-    give_lock(stats->shared);
+    ds_shared_lock_give(&stats->shared->lock);
     add(&stats->own->loads, 1);
     set(&stats->own->bad, 0);
     atomic_store_explicit(&stats->own->loaded_ms, now_ms, memory_order_relaxed);
@@ -267,6 +236,14 @@ void ds_stats_file_is_back(struct ds_stats *stats)
 {
     if (stats)
         set(&stats->own->bad, 0);
+}
+
+void ds_stats_set_usable(struct ds_stats *stats, bool usable)
+{
+    if (!stats)
+        return;
+    set(&stats->own->stateful, usable);
+    set(&stats->own->stateless, !usable);
 }
 
 /* ---- adding up -----------------------------------------------------------------------
@@ -288,7 +265,8 @@ static void add_slot(struct ds_counters *out, const struct slot *slot)
     for (size_t i = 0; i < DS_N_WORKS; i++)
         add_up(out->durations[i], slot->durations[i], DS_N_BUCKETS);
     add_up(out->duration_ns, slot->duration_ns, DS_N_WORKS);
-    out->worker_starts += get(&slot->starts);
+    if (get(&slot->starts))
+        out->worker_restarts += get(&slot->starts) - 1;
     out->loads += get(&slot->loads);
     out->load_errors += get(&slot->load_errors);
     out->loaded_well = out->loaded_well && !get(&slot->bad);
@@ -319,6 +297,19 @@ static void add_pushes(struct ds_counters *out, const struct shared *shared)
             (struct ds_push_count){"other", pushes_at(shared, PLACE_OTHER)};
 }
 
+bool ds_stats_usable(const struct ds_stats *stats)
+{
+    const struct shared *shared = stats->shared;
+    bool found = false;
+
+    for (unsigned i = 0; i < shared->n_slots; i++) {
+        if (get(&shared->slots[i].stateless))
+            return false;
+        found = found || get(&shared->slots[i].stateful);
+    }
+    return found;
+}
+
 void ds_stats_read(const struct ds_stats *stats, struct ds_counters *out)
 {
     const struct shared *shared = stats->shared;
@@ -331,4 +322,5 @@ void ds_stats_read(const struct ds_stats *stats, struct ds_counters *out)
         add_slot(out, &shared->slots[i]);
     add_pushes(out, shared);
     out->loaded_well = out->loaded_well && out->loads;
+    out->usable = ds_stats_usable(stats);
 }

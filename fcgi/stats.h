@@ -41,11 +41,17 @@ void ds_stats_loaded(struct ds_stats *stats, const struct ds_state *state,
                      int64_t now_ms);
 void ds_stats_load_failed(struct ds_stats *stats);
 void ds_stats_file_is_back(struct ds_stats *stats); /* the one that is in use */
+/* Whether there is a state to answer by.  A worker that is started again keeps the word
+   of the one before until it knows better. */
+void ds_stats_set_usable(struct ds_stats *stats, bool usable);
 /* The places of n servers, in a new array; NULL for stats NULL. */
 uint16_t *ds_stats_places(struct ds_stats *stats, const struct ds_server *servers,
                           size_t n) DS_NODISCARD;
 
 /* Adds up; *out is to be released, and borrows names from stats. */
 void ds_stats_read(const struct ds_stats *stats, struct ds_counters *out);
+
+/* Every worker that has looked has a state to answer by, and there is one that has. */
+bool ds_stats_usable(const struct ds_stats *stats);
 
 #endif

@@ -2,6 +2,7 @@
 /* see metrics.h */
 #include "dshard/metrics.h"
 #include "dshard/exposition.h"
+#include "dshard/status.h"
 
 enum { SHARE_DECIMALS = 9 };
 
@@ -45,6 +46,11 @@ static uint64_t up_of(const struct ds_standing *standing)
     return standing->health.state == DS_HEALTH_UP;
 }
 
+static uint64_t impaired_of(const struct ds_standing *standing)
+{
+    return up_of(standing) && standing->health.why[0] && !ds_status_is_well(standing);
+}
+
 static uint64_t member_of(const struct ds_standing *standing)
 {
     return standing->member;
@@ -66,6 +72,10 @@ static const struct {
     unsigned decimals;
 } server_families[] = {
     {"dshard_server_up", "1: it passes its health checks and is not held.", up_of, 0},
+    {"dshard_server_impaired",
+     "1: it is up, but its health check complains: it is overloaded, or the check is "
+     "refused (401, 403, 404).",
+     impaired_of, 0},
     {"dshard_server_member", "1: it is in the ring, so pushes are sent to it.", member_of,
      0},
     {"dshard_server_weight", "Its weight, in the ring or to come.", weight_of, 0},
@@ -195,10 +205,9 @@ static void add_workers(struct ds_exposition *to, const struct ds_counters *coun
     ds_exposition_gauge(to, "dshard_workers",
                         "Processes whose counters are added up here.",
                         counters->n_workers, 0);
-    ds_exposition_counter(to, "dshard_worker_starts_total",
-                          "Starts of worker processes; more than dshard_workers: some "
-                          "have died and were started again.",
-                          counters->worker_starts);
+    ds_exposition_counter(to, "dshard_worker_restarts_total",
+                          "Worker processes that have died and were started again.",
+                          counters->worker_restarts);
 }
 
 /* Answers that are to be expected are there from the beginning, so that the first one is
@@ -293,8 +302,9 @@ void ds_metrics_format(const struct ds_state *state, const struct ds_ring *ring,
 
     add_build(&to);
     ds_exposition_gauge(&to, "dshard_state_usable",
-                        "1: a good state file was read, now or earlier, and is in use.",
-                        state != NULL, 0);
+                        "1: a good state file was read, now or earlier, and is in use by "
+                        "every worker.",
+                        state && (!counters || counters->usable), 0);
     if (state) {
         add_servers(&to, state, ring);
         add_ring(&to, state);

@@ -53,8 +53,7 @@ static void judge_ring(struct ds_status *status, const struct ds_state *state,
                     age);
 }
 
-/* Whether there is nothing to say about a server. */
-static bool is_well(const struct ds_standing *standing)
+bool ds_status_is_well(const struct ds_standing *standing)
 {
     if (standing->intent == DS_INTENT_OUT)
         return true;
@@ -110,7 +109,7 @@ void ds_status_judge(struct ds_status *status, const struct ds_state *state,
     }
     judge_ring(status, state, wall_ms);
     for (size_t i = 0; i < state->n_servers; i++) {
-        if (is_well(&state->servers[i]))
+        if (ds_status_is_well(&state->servers[i]))
             continue;
         if (status->n_problems + 1 < DS_PROBLEMS_MAX)
             judge_server(status, &state->servers[i], wall_ms);

@@ -72,13 +72,14 @@ struct ds_push_count {
 struct ds_counters {
     unsigned n_workers;
     int64_t started_ms; /* Unix time */
-    uint64_t worker_starts;
+    uint64_t worker_restarts;
     uint64_t requests[DS_N_METHODS][DS_N_STATUSES];
     uint64_t refused[DS_N_REFUSALS]; /* at NONE: 0 */
     uint64_t durations[DS_N_WORKS][DS_N_BUCKETS];
     uint64_t duration_ns[DS_N_WORKS]; /* their sum */
     uint64_t changes[DS_N_COUNTED_CAUSES];
     uint64_t loads, load_errors;
+    bool usable;                  /* every worker has a state to answer by */
     bool loaded_well;             /* what lies at the path is in use, in every worker */
     int64_t loaded_ms;            /* Unix time of the last load; 0: none */
     struct ds_push_count *pushes; /* owned; each server once */

@@ -30,6 +30,8 @@ struct ds_status {
 
 void ds_status_judge(struct ds_status *status, const struct ds_state *state,
                      int64_t wall_ms);
+/* There is nothing to say about this server. */
+bool ds_status_is_well(const struct ds_standing *standing);
 /* Groups out of place, without those on servers that are about to come in. */
 struct ds_status_groups {
     size_t n_misplaced; /* groups that do not lie at their owner, or not only there */

@@ -19,6 +19,7 @@ struct fixture {
     char *path, *log_path;
     int saved_stderr;
     struct ds_stats *stats;
+    struct ds_keepsake *keepsake;
     struct ds_cache *cache;
 };
 
@@ -35,7 +36,9 @@ static int setup(void **state)
     f->stats = ds_stats_new(1, 0, &err);
     assert_non_null(f->stats);
     ds_stats_begin(f->stats, 0);
-    f->cache = ds_cache_new(f->path, f->stats);
+    f->keepsake = ds_keepsake_new(&err);
+    assert_non_null(f->keepsake);
+    f->cache = ds_cache_new(f->path, f->stats, f->keepsake);
     f->saved_stderr = dup(STDERR_FILENO);
     log = open(f->log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     assert_true(f->saved_stderr >= 0 && log >= 0);
@@ -50,6 +53,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     ds_cache_free(f->cache);
+    ds_keepsake_free(f->keepsake);
     ds_stats_free(f->stats);
     dup2(f->saved_stderr, STDERR_FILENO);
     close(f->saved_stderr);
@@ -325,6 +329,97 @@ static void loads_and_problems_are_counted(void **state)
     assert_loads(f, 2, 3, true);
 }
 
+/* As a worker does that is started instead of one that has died. */
+static void restart(struct fixture *f)
+{
+    ds_cache_free(f->cache);
+    f->cache = ds_cache_new(f->path, f->stats, f->keepsake);
+}
+
+static void who_is_started_beside_a_bad_file_goes_on_with_what_others_had(void **state)
+{
+    static const char *const bad[] = {"", "{", "{\"format\":2}", NULL};
+    struct fixture *f = *state;
+
+    for (unsigned i = 0; i < DS_COUNT(bad); i++) {
+        write_state(f, 3, 7 + i, NULL);
+        assert_true(ds_cache_look(f->cache));
+        if (bad[i])
+            replace(f, bad[i], strlen(bad[i]));
+        else
+            assert_int_equal(unlink(f->path), 0);
+        restart(f);
+        assert_true(ds_cache_look(f->cache));
+        assert_false(ds_cache_look(f->cache));
+        assert_int_equal(ds_cache_view(f->cache)->state->generation, 7 + i);
+        assert_non_null(ds_cache_view(f->cache)->ring);
+        assert_non_null(ds_cache_view(f->cache)->places);
+        assert_int_equal(ds_cache_view(f->cache)->troubles->items[0].until_ms, 0);
+        assert_loads(f, i + 1, i + 1, false);
+        assert_true(ds_stats_usable(f->stats));
+        assert_int_equal(lines_with(f, "taken over from another worker"), i + 1);
+        assert_int_equal(lines_with(f, "ring=\"the last good one stays\""), i + 1);
+    }
+    assert_int_equal(lines_with(f, "ring=none"), 0);
+    write_state(f, 2, 70, NULL);
+    assert_true(ds_cache_look(f->cache));
+    assert_int_equal(ds_cache_view(f->cache)->state->generation, 70);
+    assert_true(ds_cache_view(f->cache)->troubles->items[0].until_ms > 0);
+    assert_loads(f, DS_COUNT(bad) + 1, DS_COUNT(bad), true);
+}
+
+/* A good file that lay there for a moment only. */
+static void what_another_worker_has_seen_is_taken_later_too(void **state)
+{
+    struct fixture *f = *state;
+    DS_AUTO(cache) struct ds_cache *other = ds_cache_new(f->path, NULL, f->keepsake);
+
+    replace(f, "{", 1);
+    assert_false(ds_cache_look(f->cache));
+    assert_false(ds_stats_usable(f->stats));
+    write_state(f, 3, 7, NULL);
+    assert_true(ds_cache_look(other));
+    replace(f, "[", 1);
+    assert_true(ds_cache_look(f->cache));
+    assert_int_equal(ds_cache_view(f->cache)->state->generation, 7);
+    assert_true(ds_stats_usable(f->stats));
+}
+
+/* The file need not change for that. */
+static void it_is_taken_when_it_comes_beside_the_same_bad_file(void **state)
+{
+    struct fixture *f = *state;
+    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
+    struct ds_error err = DS_ERROR_INIT;
+
+    write_state(f, 3, 7, NULL);
+    assert_ok(ds_file_read(&text, f->path, &err), &err);
+    replace(f, "{", 1);
+    assert_false(ds_cache_look(f->cache));
+    ds_keepsake_put(f->keepsake, "no state", 8);
+    assert_false(ds_cache_look(f->cache));
+    ds_keepsake_put(f->keepsake, text.data, text.len);
+    assert_true(ds_cache_look(f->cache));
+    assert_int_equal(ds_cache_view(f->cache)->state->generation, 7);
+    assert_int_equal(lines_with(f, "cannot be used"), 1);
+}
+
+static void nobody_takes_over_instead_of_a_good_file_or_a_state_of_his_own(void **state)
+{
+    struct fixture *f = *state;
+    DS_AUTO(cache) struct ds_cache *other = ds_cache_new(f->path, NULL, f->keepsake);
+
+    write_state(f, 3, 7, NULL);
+    assert_true(ds_cache_look(f->cache));
+    write_state(f, 2, 8, NULL);
+    assert_true(ds_cache_look(other));
+    assert_int_equal(ds_cache_view(other)->state->generation, 8);
+    replace(f, "{", 1);
+    assert_false(ds_cache_look(f->cache));
+    assert_int_equal(ds_cache_view(f->cache)->state->generation, 7);
+    assert_int_equal(lines_with(f, "taken over"), 0);
+}
+
 static void members_have_the_same_places_in_every_ring(void **state)
 {
     struct fixture *f = *state;
@@ -426,6 +521,10 @@ int main(void)
         T(a_rewrite_of_equal_size_is_noticed),
         T(the_loader_follows_the_file),
         T(loads_and_problems_are_counted),
+        T(who_is_started_beside_a_bad_file_goes_on_with_what_others_had),
+        T(what_another_worker_has_seen_is_taken_later_too),
+        T(it_is_taken_when_it_comes_beside_the_same_bad_file),
+        T(nobody_takes_over_instead_of_a_good_file_or_a_state_of_his_own),
         T(members_have_the_same_places_in_every_ring),
         T(troubles_are_told_with_their_times),
         T(an_operation_whose_process_has_ended_is_dead),

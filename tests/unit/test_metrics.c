@@ -73,7 +73,7 @@ static void without_a_state_and_counters_little_is_known(void **unused)
         "# TYPE dshard_build_info gauge\n"
         "dshard_build_info{version=\"" DS_VERSION "\"} 1\n"
         "# HELP dshard_state_usable 1: a good state file was read, now or earlier, and "
-        "is in use.\n"
+        "is in use by every worker.\n"
         "# TYPE dshard_state_usable gauge\n"
         "dshard_state_usable 0\n");
 }
@@ -158,6 +158,48 @@ static void servers_and_members_are_counted_in_all_their_states(void **unused)
         strstr(text.data, "\ndshard_members{health=\"down\",intent=\"in\"} 1\n"));
     assert_non_null(
         strstr(text.data, "\ndshard_servers{health=\"held\",intent=\"out\"} 0\n"));
+}
+
+/* What the status page calls degraded although the server is up. */
+static void a_server_that_is_up_with_a_complaint_is_impaired(void **unused)
+{
+    static const struct {
+        enum ds_health_state health;
+        enum ds_intent intent;
+        bool member;
+        const char *why, *impaired;
+    } cases[] = {
+        {DS_HEALTH_UP, DS_INTENT_IN, true, "", "0"},
+        {DS_HEALTH_UP, DS_INTENT_IN, true, "overloaded: 429", "1"},
+        {DS_HEALTH_UP, DS_INTENT_IN, false, "401", "1"},
+        {DS_HEALTH_UP, DS_INTENT_IN, false, "", "0"},
+        {DS_HEALTH_UP, DS_INTENT_DRAINING, true, "404", "1"},
+        {DS_HEALTH_UP, DS_INTENT_DRAINING, false, "404", "0"},
+        {DS_HEALTH_UP, DS_INTENT_OUT, false, "404", "0"},
+        {DS_HEALTH_DOWN, DS_INTENT_IN, true, "refused", "0"},
+        {DS_HEALTH_HELD, DS_INTENT_IN, false, "flapped", "0"},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < DS_COUNT(cases); i++) {
+        DS_AUTO(state) struct ds_state state;
+        DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(0);
+        DS_AUTO(str)
+        char *expected = ds_xasprintf("# TYPE dshard_server_impaired gauge\n"
+                                      "dshard_server_impaired{server=\"a:1\"} %s\n",
+                                      cases[i].impaired);
+        struct ds_standing *standing;
+
+        ds_state_init(&state);
+        standing = ds_state_add(&state, "a:1", 1);
+        standing->health.state = cases[i].health;
+        standing->intent = cases[i].intent;
+        standing->member = cases[i].member;
+        memcpy(standing->health.why, cases[i].why, strlen(cases[i].why) + 1);
+        ds_buf_init(&text, TEXT_MAX);
+        ds_metrics_format(&state, NULL, NULL, NOW_MS, &text);
+        assert_family(&text, "dshard_server_impaired", expected);
+    }
 }
 
 static void the_ring_is_told(void **unused)
@@ -321,7 +363,7 @@ static void the_other_counters_are_told(void **unused)
     struct ds_push_count pushes[] = {{"b:1", 7}, {"other", 0}};
     struct ds_counters counters = {.n_workers = 2,
                                    .started_ms = 1763999000123,
-                                   .worker_starts = 3,
+                                   .worker_restarts = 3,
                                    .loads = 8,
                                    .load_errors = 9,
                                    .loaded_well = true,
@@ -363,9 +405,9 @@ static void the_other_counters_are_told(void **unused)
                   "dshard_start_timestamp_seconds 1763999000.123\n");
     assert_family(&text, "dshard_workers",
                   "# TYPE dshard_workers gauge\ndshard_workers 2\n");
-    assert_family(&text, "dshard_worker_starts_total",
-                  "# TYPE dshard_worker_starts_total counter\n"
-                  "dshard_worker_starts_total 3\n");
+    assert_family(&text, "dshard_worker_restarts_total",
+                  "# TYPE dshard_worker_restarts_total counter\n"
+                  "dshard_worker_restarts_total 3\n");
 }
 
 /* The longest names that there are, as many as there may be, and pushes to as many again
@@ -404,6 +446,7 @@ int main(void)
         cmocka_unit_test(each_server_has_its_lines),
         cmocka_unit_test(the_only_member_owns_all),
         cmocka_unit_test(servers_and_members_are_counted_in_all_their_states),
+        cmocka_unit_test(a_server_that_is_up_with_a_complaint_is_impaired),
         cmocka_unit_test(the_ring_is_told),
         cmocka_unit_test(an_empty_state_has_no_last_change),
         cmocka_unit_test(a_dead_watch_shows),

@@ -76,6 +76,37 @@ static void metrics_have_the_counters_and_the_time(void **unused)
     assert_non_null(strstr(response.body.data, "\ndshard_watch_up 0\n"));
 }
 
+/* Whichever worker is asked. */
+static void it_is_ready_when_all_workers_are(void **unused)
+{
+    struct ds_error err = DS_ERROR_INIT;
+    DS_AUTO(stats) struct ds_stats *stats = ds_stats_new(2, 1000, &err);
+    DS_AUTO(response) struct ds_response response;
+    DS_AUTO(state) struct ds_state state;
+    struct ds_view view = {.state = &state, .stats = stats};
+    struct ds_request request = {.method = "GET"};
+
+    (void)unused;
+    ds_response_init(&response);
+    ds_state_init(&state);
+    ds_stats_begin(stats, 0);
+    assert_null(find("/-/ready")->write(&view, &request, &response));
+    ds_stats_set_usable(stats, true);
+    assert_non_null(find("/-/ready")->write(&view, &request, &response));
+    ds_stats_begin(stats, 1); /* which has not looked yet, nor answers */
+    assert_non_null(find("/-/ready")->write(&view, &request, &response));
+    ds_stats_set_usable(stats, false);
+    assert_null(find("/-/ready")->write(&view, &request, &response));
+    find("/metrics")->write(&view, &request, &response);
+    assert_non_null(strstr(response.body.data, "\ndshard_state_usable 0\n"));
+    ds_stats_set_usable(stats, true);
+    assert_non_null(find("/-/ready")->write(&view, &request, &response));
+    find("/metrics")->write(&view, &request, &response);
+    assert_non_null(strstr(response.body.data, "\ndshard_state_usable 1\n"));
+    view.state = NULL;
+    assert_null(find("/-/ready")->write(&view, &request, &response));
+}
+
 /* A page, also when all is wrong; 503 only without anything to tell. */
 static void the_status_is_a_page_and_503_without_a_state(void **unused)
 {
@@ -172,6 +203,7 @@ int main(void)
         cmocka_unit_test(without_a_state_a_page_that_needs_one_writes_nothing),
         cmocka_unit_test(metrics_are_there_without_a_state),
         cmocka_unit_test(metrics_have_the_counters_and_the_time),
+        cmocka_unit_test(it_is_ready_when_all_workers_are),
         cmocka_unit_test(the_status_is_a_page_and_503_without_a_state),
         cmocka_unit_test(the_status_reloads_by_one_query_and_tells_the_host),
         cmocka_unit_test(pushes_stand_beside_their_servers),

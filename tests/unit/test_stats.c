@@ -105,7 +105,7 @@ static void workers_are_added_up_and_a_new_one_goes_on_where_the_old_one_ended(
     IN_WORKER(stats, 1, count_push(stats, place_of(stats, "a:1"), 1));
     ds_stats_read(stats, &counters);
     assert_int_equal(counters.requests[DS_METHOD_PUT][ds_counted_status_index(307)], 3);
-    assert_int_equal(counters.worker_starts, 3);
+    assert_int_equal(counters.worker_restarts, 1);
     assert_int_equal(counters.n_pushes, 2);
     assert_string_equal(counters.pushes[0].server, "b:1");
     assert_int_equal(counters.pushes[0].n, 2);
@@ -313,6 +313,30 @@ static void all_is_well_when_no_worker_has_a_bad_file(void **state)
     assert_int_equal(counters.loaded_ms, 2000);
 }
 
+/* A worker that has not looked yet has no say, one that has died keeps its word. */
+static void it_is_usable_when_every_worker_that_has_looked_says_so(void **state)
+{
+    DS_AUTO(stats) struct ds_stats *stats = new_stats(3);
+    DS_AUTO(counters) struct ds_counters counters;
+
+    (void)state;
+    assert_false(ds_stats_usable(stats));
+    IN_WORKER(stats, 1, (void)0);
+    assert_false(ds_stats_usable(stats));
+    IN_WORKER(stats, 1, ds_stats_set_usable(stats, true));
+    assert_true(ds_stats_usable(stats));
+    IN_WORKER(stats, 0, (void)0);
+    assert_true(ds_stats_usable(stats));
+    IN_WORKER(stats, 0, ds_stats_set_usable(stats, false));
+    assert_false(ds_stats_usable(stats));
+    IN_WORKER(stats, 0, ds_stats_set_usable(stats, true));
+    IN_WORKER(stats, 1, (void)0);
+    assert_true(ds_stats_usable(stats));
+    ds_stats_read(stats, &counters);
+    assert_true(counters.usable);
+    assert_int_equal(counters.worker_restarts, 4);
+}
+
 static void without_stats_nothing_is_counted(void **state)
 {
     struct ds_state ring = {0};
@@ -321,6 +345,7 @@ static void without_stats_nothing_is_counted(void **state)
     ds_stats_loaded(NULL, &ring, 1);
     ds_stats_load_failed(NULL);
     ds_stats_file_is_back(NULL);
+    ds_stats_set_usable(NULL, true);
     assert_null(ds_stats_places(NULL, NULL, 0));
     ds_stats_free(NULL);
 }
@@ -341,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_file_that_was_made_anew_does_not_take_changes_back),
         cmocka_unit_test(a_later_generation_counts_whenever_it_was_written),
         cmocka_unit_test(all_is_well_when_no_worker_has_a_bad_file),
+        cmocka_unit_test(it_is_usable_when_every_worker_that_has_looked_says_so),
         cmocka_unit_test(without_stats_nothing_is_counted),
     };
 
