@@ -186,7 +186,7 @@ static void workers_that_write_at_once_leave_a_whole_text(void **state)
     ds_keepsake_put(*state, text, fill(text, 0));
     for (unsigned i = 0; i < WRITERS; i++)
         pids[i] = start_writer(*state, text, 5 * i);
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 1000; i++)
         assert_whole(*state);
     for (unsigned i = 0; i < WRITERS; i++) {
         kill(pids[i], SIGKILL);
