@@ -305,9 +305,9 @@ def end_often(fcgi, load, kills, gently=lambda i: i % 4 == 3):
     return result
 
 
-def activated(env, args=()):
+def activated(env, args=(), servers=OLD):
     state = env.state()
-    state.write(OLD, generation=2)
+    state.write(servers, generation=2)
     fcgi = env.add(Activated(env, state, list(args)))
     fcgi.start()
     return fcgi
@@ -318,6 +318,34 @@ def test_killed_and_restarted_under_load_it_fails_no_push(env, owners_of, args):
     fcgi = activated(env, args)
     _, redirect = fronts.nginx_example(env, fcgi)
     load = Load(env, redirect, pushes(owners_of, "POST"), connections=96)
+    assert_all_right(end_often(fcgi, load, 40 if LONG else 8))
+
+
+def sinks(env, n):
+    """Servers that take every push and say which one of them has got it."""
+    ports = [free_port() for _ in range(n - 1)]
+    more = "".join(f"listen 127.0.0.1:{port};\n" for port in ports)
+    nginx = env.nginx(conf=f"""
+server {{
+    listen 127.0.0.1:@PORT@;
+    {more}
+    location / {{
+        add_header Location http://$server_addr:$server_port$request_uri;
+        return 200;
+    }}
+}}""")
+    return [nginx.address, *(f"127.0.0.1:{port}" for port in ports)]
+
+
+def test_killed_and_restarted_under_load_each_push_reaches_its_owner(env):
+    """In proxy mode: the owners themselves answer."""
+    servers = sinks(env, 4)
+    fcgi = activated(env, servers=servers)
+    proxy, _ = fronts.nginx_example(env, fcgi)
+    urls = [f"http://{owner}{key}" for owner, key in zip(
+        owners([(a, 1) for a in servers], [key.encode() for key in KEYS]), KEYS)]
+    load = Load(env, proxy, [("POST", key, 200, url, url) for key, url in zip(KEYS, urls)],
+                connections=96)
     assert_all_right(end_often(fcgi, load, 40 if LONG else 8))
 
 

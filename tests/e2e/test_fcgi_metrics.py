@@ -104,7 +104,8 @@ def test_it_answers_without_a_state(env):
 
 def test_the_ring_and_the_servers_are_told(env):
     state, now = env.state(), now_ms()
-    state.write([{"address": SERVERS[0], "weight": 3, "since": 1_700_000_000_500},
+    state.write([{"address": SERVERS[0], "weight": 3, "since": 1_700_000_000_500,
+                  "why": "overloaded: 429"},
                  {"address": SERVERS[1], "health": "down", "why": "refused"},
                  {"address": SERVERS[2], "health": "held", "hold_until": now + 60_000,
                   "member": False},
@@ -114,6 +115,8 @@ def test_the_ring_and_the_servers_are_told(env):
     content = state.load()
     assert metrics.by("server", "dshard_server_up") == {
         SERVERS[0]: 1, SERVERS[1]: 0, SERVERS[2]: 0, "[::1]:9091": 1}
+    assert metrics.by("server", "dshard_server_impaired") == {
+        SERVERS[0]: 1, SERVERS[1]: 0, SERVERS[2]: 0, "[::1]:9091": 0}
     assert metrics.by("server", "dshard_server_member") == {
         SERVERS[0]: 1, SERVERS[1]: 1, SERVERS[2]: 0, "[::1]:9091": 0}
     assert metrics("dshard_server_weight", server=SERVERS[0]) == 3
@@ -206,18 +209,45 @@ def test_pushes_through_nginx_are_counted_exactly(env, state):
 def test_no_counter_goes_backwards_when_workers_die(env, state):
     fcgi = env.fcgi(state, args=["--workers", "2"])
     before, pushes = scrape(fcgi).counters(), 0
-    for starts in range(3, 7):
+    assert before["dshard_worker_restarts_total",] == 0
+    for restarts in range(1, 5):
         for _ in range(25):
             pushes += ask(fcgi, "PUT", f"/metrics/job/j{pushes}").status == 307
         worker = children(fcgi.pid)[0]
         os.kill(worker, signal.SIGKILL)
-        metrics = wait_until(lambda: (m := scrape(fcgi))("dshard_worker_starts_total") == starts
-                             and m, 10, "another worker")
+        metrics = wait_until(lambda: (m := scrape(fcgi))("dshard_worker_restarts_total")
+                             == restarts and m, 10, "another worker")
         after = metrics.counters()
         assert [k for k, v in before.items() if after[k] < v] == []
         assert metrics("dshard_pushes_total") == pushes == metrics(
             "dshard_requests_total", method="PUT", code="307")
         before = after
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["bad", "missing"])
+def test_a_worker_that_is_started_beside_a_bad_file_goes_on_as_the_others_do(env, state, missing):
+    fcgi = env.fcgi(state, args=["--workers", "2"])
+    wait_until(lambda: scrape(fcgi)("dshard_state_loads_total") == 2, 5, "both workers")
+    if missing:
+        os.unlink(state.path)
+    else:
+        state.write_text('{"format":1,')
+    wait_until(lambda: fcgi.log().count("cannot be used") == 2, 5, "both complaints")
+    for victims in (1, 2, 2):  # then nobody is left who has read the file
+        for pid in children(fcgi.pid)[:victims]:
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: pid not in children(fcgi.pid) and len(children(fcgi.pid)) == 2, 10)
+        for i in range(30):
+            assert ask(fcgi, "PUT", f"/metrics/job/j{i}").status == 307
+            assert ask(fcgi, "GET", "/-/ready").status == 200
+            metrics = scrape(fcgi)
+            assert metrics("dshard_state_usable") == 1 and metrics("dshard_members") == 3
+            assert metrics("dshard_state_last_load_successful") == 0
+    assert metrics("dshard_requests_refused_total") == 0
+    assert "taken over from another worker" in fcgi.log() and "ring=none" not in fcgi.log()
+    state.write(SERVERS[:2], generation=8)
+    wait_until(lambda: scrape(fcgi)("dshard_state_last_load_successful") == 1, 5, "the good one")
+    assert scrape(fcgi)("dshard_members") == 2
 
 
 def test_pushes_are_counted_by_server_whatever_the_ring_becomes(env, state):
