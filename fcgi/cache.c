@@ -6,6 +6,7 @@
 #include "dshard/log.h"
 #include "dshard/process.h"
 #include "dshard/utf8.h"
+#include "reading.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,32 +22,19 @@
 
 enum { LOADER_NICE = 5 };
 
-/* A ring that several snapshots may share. */
-struct shared_ring {
-    atomic_uint users;
-    struct ds_ring *ring; /* NULL: no member */
-    uint16_t *places;     /* of its members among the counters; NULL: not counted */
-    char digest[DS_DIGEST_MAX];
-};
-
-struct snapshot {
-    struct ds_state state;
-    struct shared_ring *ring;
-};
-
 struct ds_cache {
     char *path;
     struct ds_stats *stats;       /* borrowed; may be NULL */
     struct ds_keepsake *keepsake; /* the same */
 
     /* The loader's. */
-    int fd;                   /* the file that was read last, good or bad; -1: none */
-    struct ds_file_id id;     /* of fd */
-    bool good;                /* what fd holds is in use */
-    char *problem;            /* that was logged last; NULL: all is well */
-    struct shared_ring *ring; /* the newest */
-    uint64_t generation;      /* that was logged last */
-    char *operation_by;       /* of the newest state; NULL: none */
+    int fd;                      /* the file that was read last, good or bad; -1: none */
+    struct ds_file_id id;        /* of fd */
+    bool good;                   /* what fd holds is in use */
+    char *problem;               /* that was logged last; NULL: all is well */
+    struct ds_shared_ring *ring; /* the newest */
+    uint64_t generation;         /* that was logged last */
+    char *operation_by;          /* of the newest state; NULL: none */
     pthread_t thread;
     bool started;
     sem_t looked; /* once, at its beginning */
@@ -55,44 +43,15 @@ struct ds_cache {
     struct ds_troubles troubles; /* that there were */
 
     /* From the loader to the thread that answers, and back when it is done with. */
-    _Atomic(struct snapshot *) ready, retired;
+    _Atomic(struct ds_reading *) ready, retired;
     _Atomic(struct ds_troubles *) troubles_ready;
     atomic_bool operation_is_dead;
 
     /* That thread's. */
-    struct snapshot *current;
+    struct ds_reading *current;
     struct ds_troubles *current_troubles; /* NULL: none yet */
     struct ds_view view;                  /* of these two */
 };
-
-static void drop_ring(struct shared_ring *ring)
-{
-    if (!ring || atomic_fetch_sub(&ring->users, 1) != 1)
-        return;
-    ds_ring_free(ring->ring);
-    free(ring->places);
-    free(ring);
-}
-
-static struct shared_ring *share_ring(struct shared_ring *ring)
-{
-    atomic_fetch_add(&ring->users, 1);
-    return ring;
-}
-
-static void snapshot_free(struct snapshot *snapshot)
-{
-    if (!snapshot)
-        return;
-    drop_ring(snapshot->ring);
-    ds_state_release(&snapshot->state);
-    free(snapshot);
-}
-
-static void ds_auto_snapshot(struct snapshot **snapshot)
-{
-    snapshot_free(*snapshot);
-}
 
 struct ds_cache *ds_cache_new(const char *path, struct ds_stats *stats,
                               struct ds_keepsake *keepsake)
@@ -118,12 +77,12 @@ void ds_cache_free(struct ds_cache *cache)
     }
     ds_auto_fd(&cache->stop);
     ds_auto_fd(&cache->fd);
-    snapshot_free(atomic_load(&cache->ready));
-    snapshot_free(atomic_load(&cache->retired));
-    snapshot_free(cache->current);
+    ds_reading_free(atomic_load(&cache->ready));
+    ds_reading_free(atomic_load(&cache->retired));
+    ds_reading_free(cache->current);
     free(atomic_load(&cache->troubles_ready));
     free(cache->current_troubles);
-    drop_ring(cache->ring);
+    ds_shared_ring_drop(cache->ring);
     free(cache->problem);
     free(cache->operation_by);
     free(cache->path);
@@ -186,25 +145,17 @@ static void stop_complaining(struct ds_cache *cache)
     forget_problem(cache);
 }
 
-/* The newest ring if the state has the same, else a new one. */
-static struct shared_ring *ring_for(struct ds_cache *cache, const struct ds_state *state)
+/* The newest ring if the state has the same, else a new one; one more user of it. */
+static struct ds_shared_ring *ring_for(struct ds_cache *cache,
+                                       const struct ds_state *state)
 {
-    const struct ds_server *members = NULL;
-    struct shared_ring *ring;
-    size_t n = 0;
+    if (!cache->ring || strcmp(cache->ring->digest, state->digest) != 0) {
+        struct ds_shared_ring *old = cache->ring;
 
-    if (cache->ring && strcmp(cache->ring->digest, state->digest) == 0)
-        return share_ring(cache->ring);
-    ring = ds_xcalloc(1, sizeof *ring);
-    atomic_init(&ring->users, 2); /* the snapshot's and the loader's */
-    ring->ring = ds_state_ring(state);
-    if (ring->ring)
-        members = ds_ring_members(ring->ring, &n);
-    ring->places = ds_stats_places(cache->stats, members, n);
-    memcpy(ring->digest, state->digest, sizeof ring->digest);
-    drop_ring(cache->ring);
-    cache->ring = ring;
-    return ring;
+        cache->ring = ds_shared_ring_new(state, cache->stats);
+        ds_shared_ring_drop(old);
+    }
+    return ds_shared_ring_share(cache->ring);
 }
 
 static void log_loaded(struct ds_cache *cache, const struct ds_state *state, bool news)
@@ -233,18 +184,18 @@ static void look_at_operation(struct ds_cache *cache)
                  cache->operation_by && ds_process_is_dead(cache->operation_by));
 }
 
-static bool publish(struct ds_cache *cache, struct snapshot *snapshot_take)
+static bool publish(struct ds_cache *cache, struct ds_reading *reading_take)
 {
-    const struct shared_ring *before = cache->ring;
-    const struct ds_state *state = &snapshot_take->state;
+    const struct ds_shared_ring *before = cache->ring;
+    const struct ds_state *state = &reading_take->state;
 
-    snapshot_take->ring = ring_for(cache, state);
+    reading_take->ring = ring_for(cache, state);
     if (cache->good)
         ds_stats_loaded(cache->stats, state, ds_clock_wall_ms());
     log_loaded(cache, state, cache->ring != before);
     ds_set_str(&cache->operation_by, state->operation_by);
     look_at_operation(cache);
-    snapshot_free(atomic_exchange(&cache->ready, snapshot_take));
+    ds_reading_free(atomic_exchange(&cache->ready, reading_take));
     return true;
 }
 
@@ -252,7 +203,7 @@ static bool publish(struct ds_cache *cache, struct snapshot *snapshot_take)
 static bool adopt(struct ds_cache *cache)
 {
     DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
-    DS_AUTO(snapshot) struct snapshot *kept = NULL;
+    DS_AUTO(reading) struct ds_reading *kept = NULL;
     struct ds_error err = DS_ERROR_INIT;
 
     if (cache->ring || !ds_keepsake_get(cache->keepsake, &text))
@@ -285,7 +236,7 @@ static bool load(struct ds_cache *cache)
 {
     DS_AUTO(fd) int fd = open(cache->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
-    DS_AUTO(snapshot) struct snapshot *fresh = NULL;
+    DS_AUTO(reading) struct ds_reading *fresh = NULL;
     struct ds_error err = DS_ERROR_INIT;
     struct ds_file_id id;
     int parsed;
@@ -349,7 +300,7 @@ static void *loader(void *arg)
     /* Of this thread alone: a request comes before a new ring. */
     ds_ignore(setpriority(PRIO_PROCESS, (id_t)gettid(), LOADER_NICE) < 0);
     while (poll(&stop, 1, DS_CACHE_LOOK_MS) <= 0) {
-        snapshot_free(atomic_exchange(&cache->retired, NULL));
+        ds_reading_free(atomic_exchange(&cache->retired, NULL));
         ds_cache_look(cache);
     }
     return NULL;
@@ -373,12 +324,12 @@ int ds_cache_start(struct ds_cache *cache, struct ds_error *err)
 /* Takes over what the loader has made ready. */
 static void take(struct ds_cache *cache)
 {
-    struct snapshot *fresh = atomic_exchange(&cache->ready, NULL);
+    struct ds_reading *fresh = atomic_exchange(&cache->ready, NULL);
     struct ds_troubles *troubles = atomic_exchange(&cache->troubles_ready, NULL);
 
     if (fresh) {
         /* Unmapping a large ring takes its time: the loader does it. */
-        snapshot_free(atomic_exchange(&cache->retired, cache->current));
+        ds_reading_free(atomic_exchange(&cache->retired, cache->current));
         cache->current = fresh;
         cache->view.state = &fresh->state;
         cache->view.ring = fresh->ring->ring;
