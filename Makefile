@@ -166,7 +166,7 @@ check:
 	@$(RUN)
 
 # What takes long: outages of Consul in earnest, the handler under load for long (minutes),
-# clients whose packages are large (Go, Java).  Not part of make test.
+# clients whose packages are large (Go, Java, npm).  Not part of make test.
 torture: deps-test
 	@bin/install-deps test-long
 	@$(MAKE) --no-print-directory all WERROR=1
