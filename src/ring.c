@@ -7,26 +7,27 @@
 
 static const uint64_t HASHES = UINT64_C(1) << 32; /* how many there are */
 
+/* Together, because a lookup that finds the memory cold waits for each line it touches.
+ */
+struct point {
+    uint32_t hash;
+    uint16_t owner; /* index into members */
+};
+
 struct ds_ring {
     struct ds_server *members; /* sorted by name */
-    size_t *points;            /* of each member, those that count */
+    size_t *counts;            /* of each member, the points that it has */
     uint64_t *shares;          /* of each member */
     size_t n_members;
     unsigned replicas;
 
-    uint32_t *hashes; /* ascending, unique */
-    uint16_t *owners; /* index into members, for each hash */
+    struct point *points; /* by hash, which is unique */
     size_t n_points;
 
     /* first[b] is the first point whose hash is not below b << shift, so that a lookup
        starts next to its point: there are about as many buckets as points. */
     uint32_t *first;
     unsigned shift;
-};
-
-struct point {
-    uint32_t hash;
-    uint16_t owner;
 };
 
 static int check_member(const struct ds_server *members, size_t i, struct ds_error *err)
@@ -143,35 +144,32 @@ static struct point *sort_points(struct point *points, struct point *spare, size
     return points;
 }
 
-/* Splits the sorted points into the two arrays; of one hash the last point stays. */
-static void store_points(struct ds_ring *ring, const struct point *points, size_t n)
+/* Takes the sorted points; of one hash the last one stays. */
+static void store_points(struct ds_ring *ring, struct point *points_take, size_t n)
 {
     size_t kept = 0;
 
-    ring->hashes = ds_xcalloc(n, sizeof *ring->hashes);
-    ring->owners = ds_xcalloc(n, sizeof *ring->owners);
     for (size_t i = 0; i < n; i++) {
-        if (i + 1 < n && points[i].hash == points[i + 1].hash)
-            continue;
-        ring->hashes[kept] = points[i].hash;
-        ring->owners[kept++] = points[i].owner;
+        if (i + 1 == n || points_take[i].hash != points_take[i + 1].hash)
+            points_take[kept++] = points_take[i];
     }
+    ring->points = points_take;
     ring->n_points = kept;
 }
 
 static void count_shares(struct ds_ring *ring)
 {
     /* The first point has what lies before it and what lies after the last one. */
-    uint64_t from = ring->hashes[ring->n_points - 1];
+    uint64_t from = ring->points[ring->n_points - 1].hash;
 
-    ring->points = ds_xcalloc(ring->n_members, sizeof *ring->points);
+    ring->counts = ds_xcalloc(ring->n_members, sizeof *ring->counts);
     ring->shares = ds_xcalloc(ring->n_members, sizeof *ring->shares);
-    ring->shares[ring->owners[0]] = HASHES - from;
+    ring->shares[ring->points[0].owner] = HASHES - from;
     from = 0;
     for (size_t i = 0; i < ring->n_points; i++) {
-        ring->shares[ring->owners[i]] += ring->hashes[i] - from;
-        ring->points[ring->owners[i]]++;
-        from = ring->hashes[i];
+        ring->shares[ring->points[i].owner] += ring->points[i].hash - from;
+        ring->counts[ring->points[i].owner]++;
+        from = ring->points[i].hash;
     }
 }
 
@@ -186,7 +184,7 @@ static void index_points(struct ds_ring *ring)
     ring->shift = 32 - bits;
     ring->first = ds_xcalloc(n_buckets, sizeof *ring->first);
     for (size_t bucket = 0; bucket < n_buckets; bucket++) {
-        while (point < ring->n_points && ring->hashes[point] >> ring->shift < bucket)
+        while (point < ring->n_points && ring->points[point].hash >> ring->shift < bucket)
             point++;
         ring->first[bucket] = (uint32_t)point;
     }
@@ -196,7 +194,7 @@ struct ds_ring *ds_ring_new(const struct ds_server *members, size_t n, unsigned 
                             struct ds_error *err)
 {
     DS_AUTO(ring) struct ds_ring *ring = ds_xcalloc(1, sizeof *ring);
-    struct point *points, *spare, *end;
+    struct point *points, *spare, *end, *sorted;
     size_t n_points = 0;
 
     if (!n || n > DS_SERVERS_MAX) {
@@ -214,9 +212,9 @@ struct ds_ring *ds_ring_new(const struct ds_server *members, size_t n, unsigned 
     for (size_t i = 0; i < n; i++)
         end = place_member(end, &ring->members[i], (uint16_t)i,
                            (size_t)ring->members[i].weight * replicas);
-    store_points(ring, sort_points(points, spare, n_points), n_points);
-    free(points);
-    free(spare);
+    sorted = sort_points(points, spare, n_points);
+    free(sorted == points ? spare : points);
+    store_points(ring, sorted, n_points);
     count_shares(ring);
     index_points(ring);
     return ds_steal(&ring);
@@ -227,10 +225,9 @@ void ds_ring_free(struct ds_ring *ring)
     if (!ring)
         return;
     free(ring->members);
-    free(ring->points);
+    free(ring->counts);
     free(ring->shares);
-    free(ring->hashes);
-    free(ring->owners);
+    free(ring->points);
     free(ring->first);
     free(ring);
 }
@@ -245,7 +242,7 @@ static size_t point_after(const struct ds_ring *ring, uint32_t hash)
 {
     size_t i = ring->first[hash >> ring->shift];
 
-    while (i < ring->n_points && ring->hashes[i] <= hash)
+    while (i < ring->n_points && ring->points[i].hash <= hash)
         i++;
     return i;
 }
@@ -253,7 +250,7 @@ static size_t point_after(const struct ds_ring *ring, uint32_t hash)
 /* The member that a point belongs to; after the last point comes the first. */
 static uint16_t owner_or_first(const struct ds_ring *ring, size_t point)
 {
-    return ring->owners[point < ring->n_points ? point : 0];
+    return ring->points[point < ring->n_points ? point : 0].owner;
 }
 
 void ds_ring_find(const struct ds_ring *ring, const char *key, size_t len,
@@ -265,8 +262,8 @@ void ds_ring_find(const struct ds_ring *ring, const char *key, size_t len,
     point = point_after(ring, hit->hash);
     if (point == ring->n_points)
         point = 0;
-    hit->point = ring->hashes[point];
-    hit->member = ring->owners[point];
+    hit->point = ring->points[point].hash;
+    hit->member = ring->points[point].owner;
     hit->owner = &ring->members[hit->member];
 }
 
@@ -294,7 +291,7 @@ unsigned ds_ring_replicas(const struct ds_ring *ring)
 
 size_t ds_ring_points(const struct ds_ring *ring, size_t member)
 {
-    return ring->points[member];
+    return ring->counts[member];
 }
 
 uint64_t ds_ring_share(const struct ds_ring *ring, size_t member)
@@ -346,7 +343,7 @@ static int *match_members(const struct ds_ring *a, const struct ds_ring *b)
 
 static uint64_t hash_or_end(const struct ds_ring *ring, size_t point)
 {
-    return point < ring->n_points ? ring->hashes[point] : HASHES;
+    return point < ring->n_points ? ring->points[point].hash : HASHES;
 }
 
 void ds_ring_diff(const struct ds_ring *a, const struct ds_ring *b, ds_ring_arc_fn *fn,
