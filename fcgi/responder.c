@@ -83,7 +83,7 @@ static void decide(struct ds_responder *responder, int64_t began_ns)
     struct ds_request request = {.default_mode = config->mode,
                                  .default_prefix = config->prefix,
                                  .host = config->host,
-                                 .now_ms = ds_clock_wall_ms()};
+                                 .now_ms = ds_clock_wall_tick_ms()};
 
     for (char **param = responder->fcgi.envp; *param; param++)
         ds_request_param(&request, *param);

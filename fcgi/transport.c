@@ -338,7 +338,7 @@ static int wait_ms(const struct transport *t)
 
 static void on_time(struct transport *t)
 {
-    t->now_ms = ds_clock_mono_ms();
+    t->now_ms = ds_clock_mono_tick_ms();
     ds_conns_expire(&t->conns, t->now_ms);
     if (t->now_ms >= t->accept_at_ms && listen_to(t, EPOLL_CTL_ADD) == 0)
         t->accept_at_ms = INT64_MAX;
@@ -392,7 +392,7 @@ int ds_transport_run(struct ds_listen *listening, struct ds_responder *responder
     t->responder = responder;
     t->epoll = t->signals = t->request = -1;
     t->accept_at_ms = t->stop_at_ms = INT64_MAX;
-    t->now_ms = ds_clock_mono_ms();
+    t->now_ms = ds_clock_mono_tick_ms();
     ds_conns_init(&t->conns, ds_conns_limit());
     if (transport_init(t, err) < 0)
         return -1;

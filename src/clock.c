@@ -36,6 +36,16 @@ int64_t ds_clock_wall_ms(void)
     return now_ms(CLOCK_REALTIME);
 }
 
+int64_t ds_clock_mono_tick_ms(void)
+{
+    return now_ms(CLOCK_MONOTONIC_COARSE);
+}
+
+int64_t ds_clock_wall_tick_ms(void)
+{
+    return now_ms(CLOCK_REALTIME_COARSE);
+}
+
 void ds_clock_format(int64_t wall_ms, char out[DS_CLOCK_TEXT_MAX])
 {
     time_t seconds = (time_t)(wall_ms / 1000);

@@ -48,6 +48,16 @@ static void nanoseconds_and_milliseconds_are_of_one_clock(void **state)
     assert_true(before_ms <= ds_clock_boot_ms());
 }
 
+static void the_last_tick_was_not_long_ago(void **state)
+{
+    int64_t mono_ms = ds_clock_mono_ms(), wall_ms = ds_clock_wall_ms();
+
+    (void)state;
+    assert_in_range(ds_clock_mono_tick_ms() - mono_ms + 11, 0, 5000);
+    assert_in_range(ds_clock_wall_tick_ms() - wall_ms + 11, 0, 5000);
+    assert_true(ds_clock_mono_tick_ms() <= ds_clock_mono_ms());
+}
+
 static void the_wall_clock_is_of_this_century(void **state)
 {
     (void)state;
@@ -73,6 +83,7 @@ int main(void)
         cmocka_unit_test(stamps_are_rfc_3339_in_utc),
         cmocka_unit_test(the_monotonic_clock_does_not_go_back),
         cmocka_unit_test(nanoseconds_and_milliseconds_are_of_one_clock),
+        cmocka_unit_test(the_last_tick_was_not_long_ago),
         cmocka_unit_test(the_wall_clock_is_of_this_century),
         cmocka_unit_test(sleep_takes_its_time),
     };
