@@ -48,7 +48,8 @@ endif
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Wformat=2 \
 	-Wswitch-enum -Wconversion $(WARN_EXTRA) $(if $(WERROR),-Werror)
-HARDEN_CFLAGS  := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+# Without lazy binding (-z now) the table of jumps into libraries (PLT) is a detour.
+HARDEN_CFLAGS  := -fstack-protector-strong -fPIE -fno-plt $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 HARDEN_LDFLAGS := -pie -Wl,-z,relro,-z,now
 comma := ,
 SAN_FLAGS      := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all \
