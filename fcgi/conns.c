@@ -63,6 +63,7 @@ void ds_conns_move(struct ds_conns *conns, struct ds_conn *conn, enum ds_conn_st
         append(conns, conn, state);
     }
     conn->progress = 0;
+    conn->turn = ++conns->turn;
     conn->deadline_ms = is_busy ? now_ms + DS_CONN_PATIENCE_MS : INT64_MAX;
     if (conn->deadline_ms < conns->expire_at_ms)
         conns->expire_at_ms = conn->deadline_ms;
@@ -110,16 +111,17 @@ void ds_conns_drop(struct ds_conns *conns, struct ds_conn *conn)
 
 bool ds_conns_evict(struct ds_conns *conns)
 {
-    static const enum ds_conn_state order[] = {DS_CONN_IDLE, DS_CONN_READING,
-                                               DS_CONN_SENDING};
+    struct ds_conn *victim = NULL;
 
-    for (size_t i = 0; i < DS_COUNT(order); i++) {
-        if (conns->first[order[i]]) {
-            ds_conns_drop(conns, conns->first[order[i]]);
-            return true;
-        }
+    for (int state = DS_CONN_IDLE; state < DS_N_CONN_STATES; state++) {
+        struct ds_conn *oldest = conns->first[state];
+
+        if (oldest && (!victim || oldest->turn < victim->turn))
+            victim = oldest;
     }
-    return false;
+    if (victim)
+        ds_conns_drop(conns, victim);
+    return victim;
 }
 
 static size_t expire_list(struct ds_conns *conns, enum ds_conn_state state,

@@ -38,6 +38,7 @@ struct ds_conn {
     bool used;           /* it has brought a request */
     bool keep;           /* the web server wants to use it again */
     bool ends;           /* the web server sends no more */
+    uint64_t turn;       /* of its last change or progress: a smaller one is longer ago */
     int64_t deadline_ms; /* monotonic; INT64_MAX: there is none */
     size_t progress;     /* bytes that are too few so far */
     struct ds_frames frames;
@@ -49,6 +50,7 @@ struct ds_conn {
 struct ds_conns {
     struct ds_conn *first[DS_N_CONN_STATES], *last[DS_N_CONN_STATES];
     size_t n, max;
+    uint64_t turn;        /* the last that was given */
     int64_t expire_at_ms; /* nobody's deadline is earlier; INT64_MAX: there is none */
 };
 
@@ -73,8 +75,9 @@ void ds_conns_move(struct ds_conns *conns, struct ds_conn *conn, enum ds_conn_st
 void ds_conns_progress(struct ds_conns *conns, struct ds_conn *conn, size_t len,
                        int64_t now_ms);
 
-/* Makes room: drops the connection that has been idle longest, else the one that has been
-   reading longest without progress, else sending.  False: there is none. */
+/* Makes room: drops the connection that has been idle, or reading or sending without
+   progress, for longest; so one that has just come and is about to send is the last to
+   go. False: there is none. */
 bool ds_conns_evict(struct ds_conns *conns);
 
 /* Drops those whose deadline has passed; how many. */

@@ -308,19 +308,13 @@ static void on_conn(struct transport *t, struct ds_conn *conn, uint32_t events)
 {
     /* Told once: after the answer to what has come, nothing will come any more. */
     conn->ends = conn->ends || (events & EPOLLRDHUP);
-    switch (conn->state) {
-    case DS_CONN_FREE: /* was closed earlier in this round */
-        break;
-    case DS_CONN_IDLE:
+    if (conn->state == DS_CONN_IDLE)
         look(t, conn);
-        break;
-    case DS_CONN_READING:
+    else if (conn->state == DS_CONN_READING)
         read_more(t, conn);
-        break;
-    case DS_CONN_SENDING:
+    else if (conn->state == DS_CONN_SENDING)
         send_more(t, conn);
-        break;
-    }
+    /* else it was closed earlier in this round */
 }
 
 static int wait_ms(const struct transport *t)
@@ -350,6 +344,7 @@ static int loop(struct transport *t, struct ds_error *err)
 
     while (!is_stopping(t) || (t->conns.n && t->now_ms < t->stop_at_ms)) {
         int n = epoll_wait(t->epoll, events, EVENTS_MAX, wait_ms(t));
+        bool connects = false;
 
         if (n < 0 && errno != EINTR)
             return ds_fail_errno(err, "cannot wait for connections");
@@ -357,13 +352,16 @@ static int loop(struct transport *t, struct ds_error *err)
         for (int i = 0; i < n; i++) {
             void *what = events[i].data.ptr;
 
-            if (what == &t->signals)
+            if (what == t->listening)
+                connects = true;
+            else if (what == &t->signals)
                 on_signal(t);
-            else if (what != t->listening)
+            else
                 on_conn(t, what, events[i].events);
-            else if (!is_stopping(t))
-                accept_one(t);
         }
+        /* Last: who has to make room must not be one whose request has come. */
+        if (connects && !is_stopping(t))
+            accept_one(t);
     }
     return 0;
 }

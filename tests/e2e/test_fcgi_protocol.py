@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """dshard-fcgi as a web server sees it: whole requests, halves, floods and nonsense."""
 
+import fcntl
 import os
 import random
+import select
+import signal
 import socket
 import struct
+import termios
 import threading
 import time
 
@@ -326,6 +330,64 @@ def test_a_body_that_comes_in_does_not_make_room_before_those_that_stand_still(e
     finally:
         for sock in bodies:
             sock.close()
+
+
+def unread(sock):
+    """What the other side has not taken yet."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
+
+
+def is_gone(sock):
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
+def full_house(env):
+    """A handler with room for eight connections, and as many of them."""
+    state = env.state()
+    state.write([OWNER])
+    fcgi = env.add(FewDescriptors(env.dir, state))
+    fcgi.limit = 40
+    fcgi.start()
+    return fcgi, [fcgi.connect() for _ in range(8)]
+
+
+def test_who_has_just_connected_does_not_make_room_for_the_next_one(env):
+    fcgi, halves = full_house(env)
+    whole = request("PUT", PUSH, b"m 1\n", keep=True)
+    for sock in halves:
+        sock.sendall(whole[:-20])
+    wait_until(lambda: not any(map(unread, halves)), what="the halves to be read")
+    new = []
+    try:
+        for n in (1, 2):
+            new.append(fcgi.connect())
+            wait_until(lambda n=n: sum(map(is_gone, new + halves)) == n, what="room")
+        for sock in new:
+            sock.sendall(whole)
+            assert read_answer(sock).header("Location") == LOCATION
+    finally:
+        for sock in new + halves:
+            sock.close()
+
+
+def test_whose_request_has_come_does_not_make_room(env):
+    fcgi, kept = full_house(env)
+    whole = request("PUT", PUSH, b"m 1\n", keep=True)
+    for sock in kept:
+        sock.sendall(whole)
+        read_answer(sock)
+    os.kill(fcgi.pid, signal.SIGSTOP)
+    try:
+        new = fcgi.connect()
+        for sock in [new, *kept]:
+            sock.sendall(whole)
+    finally:
+        os.kill(fcgi.pid, signal.SIGCONT)
+    for sock in [new, *kept]:
+        assert read_answer(sock).header("Location") == LOCATION
+        sock.close()
 
 
 def test_head_has_no_body(fcgi):

@@ -3,7 +3,11 @@
 
 #include "../../fcgi/conns.h"
 
-enum { MAX = 3, PATIENCE = DS_CONN_PATIENCE_MS, ENOUGH = DS_CONN_PROGRESS_MIN };
+enum {
+    MAX = 3,
+    PATIENCE = DS_CONN_PATIENCE_MS,
+    ENOUGH = DS_CONN_PROGRESS_MIN,
+};
 
 static struct ds_conns conns;
 
@@ -128,21 +132,32 @@ static void the_one_without_progress_for_longest_makes_room(void **state)
     assert_false(ds_conns_evict(&conns));
 }
 
-static void an_idle_one_makes_room_first_and_one_that_is_answered_last(void **state)
+static void who_has_waited_longest_makes_room_whatever_for(void **state)
 {
+    /* The clock may be too coarse to tell who came first. */
+    struct ds_conn *reading = begin(DS_CONN_READING, 0);
     struct ds_conn *sending = begin(DS_CONN_SENDING, 0);
-    struct ds_conn *reading = begin(DS_CONN_READING, 1);
-    struct ds_conn *idle = begin(DS_CONN_IDLE, 2);
+    struct ds_conn *idle = begin(DS_CONN_IDLE, 0);
+
+    (void)state;
+    assert_true(ds_conns_evict(&conns));
+    assert_int_equal(reading->state, DS_CONN_FREE);
+    assert_true(ds_conns_evict(&conns));
+    assert_int_equal(sending->state, DS_CONN_FREE);
+    assert_true(ds_conns_evict(&conns));
+    assert_int_equal(idle->state, DS_CONN_FREE);
+    assert_false(ds_conns_evict(&conns));
+}
+
+static void an_idle_one_makes_room_for_one_that_reads_and_came_later(void **state)
+{
+    struct ds_conn *idle = begin(DS_CONN_IDLE, 0);
+    struct ds_conn *reading = begin(DS_CONN_READING, 0);
 
     (void)state;
     assert_true(ds_conns_evict(&conns));
     assert_int_equal(idle->state, DS_CONN_FREE);
-    assert_true(ds_conns_evict(&conns));
-    assert_int_equal(reading->state, DS_CONN_FREE);
-    assert_int_equal(sending->state, DS_CONN_SENDING);
-    assert_true(ds_conns_evict(&conns));
-    assert_int_equal(sending->state, DS_CONN_FREE);
-    assert_false(ds_conns_evict(&conns));
+    assert_int_equal(reading->state, DS_CONN_READING);
 }
 
 static void a_slow_one_among_many_keeps_its_own_time(void **state)
@@ -174,7 +189,8 @@ int main(void)
         TEST(an_idle_connection_has_no_deadline),
         TEST(what_came_before_does_not_count_for_the_next_request),
         TEST(the_one_without_progress_for_longest_makes_room),
-        TEST(an_idle_one_makes_room_first_and_one_that_is_answered_last),
+        TEST(who_has_waited_longest_makes_room_whatever_for),
+        TEST(an_idle_one_makes_room_for_one_that_reads_and_came_later),
         TEST(a_slow_one_among_many_keeps_its_own_time),
     };
 
