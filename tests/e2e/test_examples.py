@@ -325,20 +325,20 @@ server {{ listen 127.0.0.1:@PORT@; set $dshard_server ""; return 204; }}""")
             wait_until(lambda: nginx.log().count(": reconfiguring") == reloads, 5, "a reload")
         assert all(f"server {s};" in text_of(upstreams) for s in servers)
 
-    def assert_refused(kept):
+    def assert_refused(kept, words):
         """What nginx had is what it would start with: nothing, to begin with."""
         env.write("broken.conf", "nonsense;\n")
         for _ in range(2):
-            update(1, "is left as it was")
+            update(1, words)
             assert (text_of(upstreams) if kept else os.path.exists(upstreams)) == kept
         os.unlink(env.path("broken.conf"))
 
     another_server()
-    assert_refused(False)
+    assert_refused(False, "removed again")
     assert_reloaded()
     before = text_of(upstreams)
     another_server()
-    assert_refused(before)
+    assert_refused(before, "before is back")
     assert_reloaded()
 
     before = text_of(upstreams)
@@ -348,7 +348,7 @@ server {{ listen 127.0.0.1:@PORT@; set $dshard_server ""; return 204; }}""")
     assert text_of(upstreams) != before
     make_nginx_command(env, nginx)
     another_server()
-    assert_refused(before)
+    assert_refused(before, "before is back")
     assert_reloaded()
 
     before = text_of(upstreams)
@@ -361,6 +361,14 @@ server {{ listen 127.0.0.1:@PORT@; set $dshard_server ""; return 204; }}""")
     make_nginx_command(env, nginx, '[ "$1" = -t ] || exit 1')
     update(1, "tries again")
     make_nginx_command(env, nginx)
+    assert_reloaded()
+
+    # A first list while nginx does not run yet, which is then started with it.
+    nginx.stop()
+    os.unlink(upstreams)
+    update(1, "tries again")
+    nginx.start()
+    assert_refused(text_of(upstreams), "stays as it is")
     assert_reloaded()
 
 
