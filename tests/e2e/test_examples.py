@@ -430,6 +430,7 @@ def test_no_number_of_deaths_makes_systemd_give_up():
     for name in ("dshard-fcgi.service", "dshard-watch.service"):
         assert unit(name)["Unit"]["StartLimitIntervalSec"] == "0"
         assert unit(name)["Service"]["Restart"] == "always"
+        assert "RestartPreventExitStatus" not in unit(name)["Service"]
     assert unit("dshard-fcgi.socket")["Socket"]["TriggerLimitIntervalSec"] == "0"
     assert unit("dshard-fcgi.service")["Service"]["RestartSec"] == "100ms"
 
