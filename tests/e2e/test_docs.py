@@ -2,6 +2,7 @@
 """What README and manual page claim: each message in DIAGNOSTICS of dshard(1) is provoked,
 with its exit status, and the README's configurations are valid."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -203,29 +204,34 @@ def too_few_left(env):
     return run(env, "deregister", "--all", config=config)
 
 
-def locked(env):
-    gateways, config = registered(env, 1)
+@contextlib.contextmanager
+def locked_state(env):
     fd = os.open(env.dir, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        return run(env, "deregister", gateways[0].address, "--force", "--timeout", "100ms",
-                   config=config)
+        yield
     finally:
         os.close(fd)
+
+
+def locked(env):
+    gateways, config = registered(env, 1)
+    with locked_state(env):
+        return run(env, "deregister", gateways[0].address, "--force", "--timeout", "100ms",
+                   config=config)
 
 
 def watch_is_hung(env):
     """Who leaves has left with the command's own write; who joins waits for the watch."""
     gateways = env.pushgateways(2)
-    config = env.config(gateways[:1])
+    config = env.config(gateways[:1], health_check={"timeout": "5s"})
     watch = env.watch(config)
-    for _ in range(5):
+    with locked_state(env):  # or it hung in the middle of a write, with the lock
         watch.pause()
-        result = run(env, "register", gateways[1].address, "--timeout", "300ms", config=config)
-        watch.resume()
-        if "is locked" not in result[1]:  # or it hung in the middle of a write
-            break
-    wait_until(lambda: len(env.state().members()) == 2, 5, "it to follow")
+    result = run(env, "register", gateways[1].address, "--timeout", "300ms", config=config)
+    watch.resume()
+    if "it is written" in result[1]:
+        wait_until(lambda: len(env.state().members()) == 2, 5, "it to follow")
     return result
 
 
