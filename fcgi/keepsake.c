@@ -54,7 +54,8 @@ void ds_keepsake_put(struct ds_keepsake *keepsake, const char *text, size_t len)
     if (!keepsake)
         return;
     assert(len <= sizeof place->text);
-    ds_shared_lock_take(&keepsake->lock);
+    if (!ds_shared_lock_take(&keepsake->lock))
+        return;
     in_use = atomic_load(&keepsake->in_use);
     place = &keepsake->places[in_use];
     /* Every worker brings every text. */
@@ -72,9 +73,8 @@ bool ds_keepsake_get(struct ds_keepsake *keepsake, struct ds_buf *out)
     const struct place *place;
     bool found;
 
-    if (!keepsake)
+    if (!keepsake || !ds_shared_lock_take(&keepsake->lock))
         return false;
-    ds_shared_lock_take(&keepsake->lock);
     place = &keepsake->places[atomic_load(&keepsake->in_use)];
     found = place->len;
     ds_buf_add(out, place->text, place->len);

@@ -9,6 +9,9 @@
  * There are two places, one in use and one to write to; who is killed while writing
  * leaves the other as it was.  One writes at a time.  Only pages that a text has needed
  * take memory.
+ *
+ * While a worker is frozen that is writing or reading, nothing is put and nothing found.
+ * Each of the two then takes DS_SHARED_LOCK_WAIT_MS.
  */
 #ifndef DSHARD_FCGI_KEEPSAKE_H
 #define DSHARD_FCGI_KEEPSAKE_H
@@ -24,10 +27,11 @@ void ds_keepsake_free(struct ds_keepsake *keepsake); /* NULL is fine */
 void ds_auto_keepsake(struct ds_keepsake **keepsake);
 
 /* Keeps a text of at most DS_STATE_BYTES_MAX instead of the one before; nothing is
-   written when it is the same.  keepsake NULL: does nothing. */
+   written when it is the same.  What could not be put is not remembered: every text that
+   is loaded is put, also by the other workers.  keepsake NULL: does nothing. */
 void ds_keepsake_put(struct ds_keepsake *keepsake, const char *text, size_t len);
 
-/* Appends what is kept; false: nothing is, or keepsake is NULL. */
+/* Appends what is kept; false: nothing is or can be had now, or keepsake is NULL. */
 bool ds_keepsake_get(struct ds_keepsake *keepsake, struct ds_buf *out);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <time.h>
 
 static int init(pthread_mutex_t *mutex)
 {
@@ -27,13 +28,20 @@ int ds_shared_lock_init(struct ds_shared_lock *lock, struct ds_error *err)
     return 0;
 }
 
-void ds_shared_lock_take(struct ds_shared_lock *lock)
+bool ds_shared_lock_take(struct ds_shared_lock *lock)
 {
-    int rc = pthread_mutex_lock(&lock->mutex);
+    struct timespec until;
+    int rc;
 
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += DS_SHARED_LOCK_WAIT_MS / 1000;
+    rc = pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &until);
+    if (rc == ETIMEDOUT)
+        return false;
     if (rc == EOWNERDEAD)
         rc = pthread_mutex_consistent(&lock->mutex);
     assert(rc == 0);
+    return true;
 }
 
 void ds_shared_lock_give(struct ds_shared_lock *lock)

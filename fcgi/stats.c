@@ -133,16 +133,17 @@ void ds_stats_count(struct ds_stats *stats, const struct ds_outcome *outcome, ui
 /* ---- what several write --------------------------------------------------------------
  */
 
-static uint16_t place_of(struct shared *shared, const char *address)
+/* Entries that are complete never change, so who did not get the lock may look, too. */
+static uint16_t place_of(struct shared *shared, const char *address, bool locked)
 {
-    size_t n = atomic_load_explicit(&shared->n_places, memory_order_relaxed);
+    size_t n = atomic_load_explicit(&shared->n_places, memory_order_acquire);
     uint32_t hash = ds_murmur3(address, strlen(address), 0);
 
     for (size_t i = 0; i < n; i++) {
         if (shared->hashes[i] == hash && strcmp(shared->addresses[i], address) == 0)
             return (uint16_t)i;
     }
-    if (n == DS_STATS_PLACES)
+    if (!locked || n == DS_STATS_PLACES)
         return PLACE_OTHER;
     shared->hashes[n] = hash;
     memcpy(shared->addresses[n], address, strlen(address) + 1);
@@ -154,14 +155,16 @@ uint16_t *ds_stats_places(struct ds_stats *stats, const struct ds_server *server
                           size_t n)
 {
     uint16_t *places;
+    bool locked;
 
     if (!stats)
         return NULL;
     places = ds_xcalloc(n ? n : 1, sizeof *places);
-    ds_shared_lock_take(&stats->shared->lock);
+    locked = ds_shared_lock_take(&stats->shared->lock);
     for (size_t i = 0; i < n; i++)
-        places[i] = place_of(stats->shared, servers[i].address);
-    ds_shared_lock_give(&stats->shared->lock);
+        places[i] = place_of(stats->shared, servers[i].address, locked);
+    if (locked)
+        ds_shared_lock_give(&stats->shared->lock);
     return places;
 }
 
@@ -216,9 +219,10 @@ void ds_stats_loaded(struct ds_stats *stats, const struct ds_state *state, int64
 {
     if (!stats)
         return;
-    ds_shared_lock_take(&stats->shared->lock);
-    see_changes(stats->shared, state);
-    ds_shared_lock_give(&stats->shared->lock);
+    if (ds_shared_lock_take(&stats->shared->lock)) {
+        see_changes(stats->shared, state); /* else the next one sees these, too */
+        ds_shared_lock_give(&stats->shared->lock);
+    }
     add(&stats->own->loads, 1);
     set(&stats->own->bad, 0);
     atomic_store_explicit(&stats->own->loaded_ms, now_ms, memory_order_relaxed);
@@ -286,15 +290,15 @@ static uint64_t pushes_at(const struct shared *shared, size_t place)
 static void add_pushes(struct ds_counters *out, const struct shared *shared)
 {
     size_t n = atomic_load_explicit(&shared->n_places, memory_order_acquire);
+    uint64_t others = pushes_at(shared, PLACE_OTHER);
 
     out->pushes = ds_xcalloc(n + 1, sizeof *out->pushes);
     for (size_t i = 0; i < n; i++)
         out->pushes[i] =
             (struct ds_push_count){shared->addresses[i], pushes_at(shared, i)};
     out->n_pushes = n;
-    if (n == DS_STATS_PLACES)
-        out->pushes[out->n_pushes++] =
-            (struct ds_push_count){"other", pushes_at(shared, PLACE_OTHER)};
+    if (n == DS_STATS_PLACES || others)
+        out->pushes[out->n_pushes++] = (struct ds_push_count){"other", others};
 }
 
 bool ds_stats_usable(const struct ds_stats *stats)

@@ -10,7 +10,9 @@
  * Pushes are counted by server: a server that was a member once keeps its place in a
  * table for as long as the handler runs, however often and by whomever the ring is loaded
  * again.  Only that table and the changes of the ring are written by several, under a
- * lock that outlives its holder, and never by a thread that answers requests.
+ * lock that outlives its holder, and never by a thread that answers requests.  While a
+ * worker is frozen that has the lock, the others go on without: new servers get no place
+ * of their own, and changes are counted at a later load.
  */
 #ifndef DSHARD_FCGI_STATS_H
 #define DSHARD_FCGI_STATS_H
@@ -19,7 +21,8 @@
 #include "dshard/counters.h"
 #include "dshard/error.h"
 
-/* Servers that are told apart; later ones are counted together as "other". */
+/* Servers that are told apart; later ones, and those that got no place in time, are
+   counted together as "other". */
 enum { DS_STATS_PLACES = 2048 };
 
 struct ds_stats;
@@ -44,7 +47,8 @@ void ds_stats_file_is_back(struct ds_stats *stats); /* the one that is in use */
 /* Whether there is a state to answer by.  A worker that is started again keeps the word
    of the one before until it knows better. */
 void ds_stats_set_usable(struct ds_stats *stats, bool usable);
-/* The places of n servers, in a new array; NULL for stats NULL. */
+/* The places of n servers, in a new array; NULL for stats NULL.  They hold for as long as
+   that ring is in use. */
 uint16_t *ds_stats_places(struct ds_stats *stats, const struct ds_server *servers,
                           size_t n) DS_NODISCARD;
 

@@ -4,6 +4,7 @@
 #include "../../fcgi/keepsake.h"
 #include "dshard/file.h"
 #include "dshard/state.h"
+#include "frozen.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -195,6 +196,27 @@ static void workers_that_write_at_once_leave_a_whole_text(void **state)
     assert_whole(*state);
 }
 
+static void put_unreadable(void *keepsake, const void *unreadable)
+{
+    ds_keepsake_put(keepsake, unreadable, FROZEN_UNREADABLE_LEN);
+}
+
+static void while_a_worker_is_frozen_that_writes_nothing_is_put_or_found(void **state)
+{
+    DS_AUTO(buf) struct ds_buf text = DS_BUF_INIT(DS_STATE_BYTES_MAX);
+    pid_t pid;
+
+    put(*state, "before");
+    pid = frozen_start(put_unreadable, *state);
+    put(*state, "meanwhile");
+    assert_false(ds_keepsake_get(*state, &text));
+    assert_int_equal(text.len, 0);
+    frozen_kill(pid);
+    assert_kept(*state, "before");
+    put(*state, "after");
+    assert_kept(*state, "after");
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -207,6 +229,7 @@ int main(void)
         T(only_what_a_text_needs_takes_memory),
         T(a_worker_that_is_killed_leaves_a_whole_text),
         T(workers_that_write_at_once_leave_a_whole_text),
+        T(while_a_worker_is_frozen_that_writes_nothing_is_put_or_found),
     };
 #undef T
 

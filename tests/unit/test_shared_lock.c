@@ -2,6 +2,8 @@
 #include "test.h"
 
 #include "../../fcgi/shared_lock.h"
+#include "dshard/clock.h"
+#include "frozen.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -41,7 +43,8 @@ static void one_process_has_it_at_a_time(void **state)
 
         assert_true(pid >= 0);
         for (int k = 0; pid == 0 && k < ROUNDS; k++) {
-            ds_shared_lock_take(&shared->lock);
+            if (!ds_shared_lock_take(&shared->lock))
+                _exit(1);
             shared->n = shared->n + 1;
             ds_shared_lock_give(&shared->lock);
         }
@@ -64,16 +67,38 @@ static void nobody_waits_for_who_was_killed_with_it(void **state)
         pid_t pid = fork();
 
         if (pid == 0) {
-            ds_shared_lock_take(&shared->lock);
+            ds_ignore(ds_shared_lock_take(&shared->lock));
             raise(SIGKILL);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status));
         alarm(10); /* a test that hangs would tell nothing */
-        ds_shared_lock_take(&shared->lock);
+        assert_true(ds_shared_lock_take(&shared->lock));
         ds_shared_lock_give(&shared->lock);
         alarm(0);
     }
+}
+
+static void take_and_read(void *arg, const void *unreadable)
+{
+    struct shared *shared = arg;
+
+    ds_ignore(ds_shared_lock_take(&shared->lock));
+    shared->n = *(const volatile unsigned *)unreadable;
+}
+
+static void nobody_waits_long_for_who_is_frozen_with_it(void **state)
+{
+    struct shared *shared = *state;
+    pid_t pid = frozen_start(take_and_read, shared);
+    int64_t since_ms = ds_clock_mono_ms();
+
+    assert_false(ds_shared_lock_take(&shared->lock));
+    assert_in_range(ds_clock_mono_ms() - since_ms, DS_SHARED_LOCK_WAIT_MS - 1,
+                    DS_SHARED_LOCK_WAIT_MS + 1000);
+    frozen_kill(pid);
+    assert_true(ds_shared_lock_take(&shared->lock));
+    ds_shared_lock_give(&shared->lock);
 }
 
 int main(void)
@@ -82,6 +107,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_process_has_it_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_waits_for_who_was_killed_with_it, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(nobody_waits_long_for_who_is_frozen_with_it,
+                                        setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "../../fcgi/stats.h"
+#include "frozen.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -277,6 +278,43 @@ static void a_later_generation_counts_whenever_it_was_written(void **state)
     assert_changes(stats, 0, 1, 0);
 }
 
+static void place_unreadable(void *stats, const void *unreadable)
+{
+    free(ds_stats_places(stats, unreadable, 1));
+}
+
+/* A server that has a place keeps it, a new one gets its own with the next ring, and
+   changes are counted at the next look. */
+static void while_a_worker_is_frozen_with_the_lock_the_others_go_on(void **state)
+{
+    DS_AUTO(stats) struct ds_stats *stats = new_stats(1);
+    DS_AUTO(counters) struct ds_counters counters;
+    struct ds_server servers[] = {{"a:1", 1}, {"b:1", 1}};
+    int a = place_of(stats, "a:1");
+    DS_AUTO(ptr) void *places = NULL;
+    pid_t pid;
+
+    (void)state;
+    ds_stats_begin(stats, 0);
+    look_at(stats, 5, 5, DS_CAUSE_HEALTH, 1000);
+    pid = frozen_start(place_unreadable, stats);
+    places = ds_stats_places(stats, servers, 2);
+    assert_int_equal(((uint16_t *)places)[0], a);
+    assert_int_equal(((uint16_t *)places)[1], DS_STATS_PLACES);
+    count_push(stats, DS_STATS_PLACES, 1);
+    look_at(stats, 6, 6, DS_CAUSE_HEALTH, 2000);
+    assert_changes(stats, 0, 0, 0);
+    frozen_kill(pid);
+    look_at(stats, 7, 7, DS_CAUSE_HEALTH, 3000);
+    assert_changes(stats, 2, 0, 0);
+    assert_int_equal(place_of(stats, "b:1"), a + 1);
+    ds_stats_read(stats, &counters);
+    assert_int_equal(counters.loads, 3);
+    assert_int_equal(counters.n_pushes, 3);
+    assert_string_equal(counters.pushes[2].server, "other");
+    assert_int_equal(counters.pushes[2].n, 1);
+}
+
 /* ---- loads ---------------------------------------------------------------------------
  */
 
@@ -365,6 +403,7 @@ int main(void)
         cmocka_unit_test(changes_that_the_history_has_forgotten_are_unknown),
         cmocka_unit_test(a_file_that_was_made_anew_does_not_take_changes_back),
         cmocka_unit_test(a_later_generation_counts_whenever_it_was_written),
+        cmocka_unit_test(while_a_worker_is_frozen_with_the_lock_the_others_go_on),
         cmocka_unit_test(all_is_well_when_no_worker_has_a_bad_file),
         cmocka_unit_test(it_is_usable_when_every_worker_that_has_looked_says_so),
         cmocka_unit_test(without_stats_nothing_is_counted),
