@@ -430,6 +430,7 @@ def test_descriptors_and_memory_do_not_grow(fcgi):
     def descriptors():
         return len(os.listdir(f"/proc/{fcgi.pid}/fd"))
 
+    ask(fcgi, "PUT", PUSH, b"x" * 100000)  # it listens before it has opened all that it needs
     before = descriptors()
     for _ in range(200):
         ask(fcgi, "PUT", PUSH, b"x" * 100000)
