@@ -74,6 +74,7 @@ void ds_cache_free(struct ds_cache *cache)
     if (cache->started) {
         ds_ignore(eventfd_write(cache->stop, 1) < 0); /* cannot fail: it is at 0 */
         pthread_join(cache->thread, NULL);
+        sem_destroy(&cache->looked);
     }
     ds_auto_fd(&cache->stop);
     ds_auto_fd(&cache->fd);
