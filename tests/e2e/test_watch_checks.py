@@ -228,7 +228,7 @@ class ManyServers:
 def test_a_hundred_servers_that_hang_delay_no_check_of_a_hundred_others(env):
     many = env.add(ManyServers(100))
     config = env.config(many.addresses + many.hung,
-                        health_check={"interval": "400ms", "timeout": "400ms"})
+                        health_check={"interval": "800ms", "timeout": "800ms"})
     began = time.monotonic()
     env.watch(config)
     assert time.monotonic() - began < 2 * SLOW, "one timeout, not a hundred"
@@ -236,7 +236,7 @@ def test_a_hundred_servers_that_hang_delay_no_check_of_a_hundred_others(env):
     assert env.state().load()["generation"] == 1
     wait_until(lambda: all(len(t) >= 6 for t in many.asked.values()), 10, "six checks each")
     gaps = [b - a for times in many.asked.values() for a, b in zip(times, times[1:])]
-    assert len(many.asked) == 100 and max(gaps) < (0.4 + 0.3) * SLOW
+    assert len(many.asked) == 100 and max(gaps) < (0.8 + 0.3) * SLOW
     assert env.state().load()["generation"] == 1
 
 
