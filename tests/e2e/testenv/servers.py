@@ -174,7 +174,11 @@ class Nginx(Process):
         return ["nginx", "-p", self.dir, "-e", "stderr", "-c", self.conf]
 
     def is_ready(self):
-        return can_connect(self.host, self.port)
+        """It opens its ports one by one: the first says nothing about the last."""
+        with open(self.conf, encoding="utf-8") as f:
+            listens = re.findall(r"\blisten (127\.[\d.]+):(\d+)", f.read())
+        return (all(can_connect(host, int(port)) for host, port in listens)
+                and can_connect(self.host, self.port))
 
     def reload(self):
         self.signal(signal.SIGHUP)
