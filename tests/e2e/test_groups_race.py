@@ -34,19 +34,18 @@ class Pair:
                       "generation": 1, "moved_ppm": 0, "removed": []}])
 
     def move(self, *args, rc=0, patience="0s"):
-        """One pass; its JSON, and what it said."""
+        """One pass; its JSON, and what it said.  rc: what it is to end with; None: anything."""
         result = self.env.dshard("groups", "move", "--once", "--patience", patience, "-o",
                                  "json", *args, config=self.config)
-        assert result.rc == rc, result
+        assert rc in (None, result.rc), result
         return check_schema("groups-move", json.loads(result.stdout)), result.stderr
 
     def finish(self):
         """Undisturbed, it ends well: nothing is left behind."""
         self.at_old.before = self.at_old.after = self.at_new.before = self.at_new.after = None
-        result, _ = self.move()
-        assert result["done"]
+        # A pass has two seconds, on a busy machine, too.
+        wait_until(lambda: self.move(rc=None)[0]["done"], 20, "all to be moved", every=0)
         wait_until(lambda: self.old.groups() == [], 2, "the deletes")
-        return result
 
 
 def push_once(gateway, body, method, at_method, path=PATH):
@@ -226,9 +225,9 @@ def test_a_server_that_fails_on_the_way(env):
     pair.at_new.before = dies
     result, said = pair.move(rc=75)
     assert pair.at_new.address in said and result["undone"] >= 7 and not result["done"]
-    assert len(pair.old.groups()) == 10
+    assert len(pair.old.groups()) == 10 - result["deleted"]
     pair.new.start()
-    assert pair.finish()["groups"] == 10
+    pair.finish()
     assert len(pair.new.groups()) == 10
 
 

@@ -236,7 +236,7 @@ def test_a_hundred_servers_that_hang_delay_no_check_of_a_hundred_others(env):
     assert env.state().load()["generation"] == 1
     wait_until(lambda: all(len(t) >= 6 for t in many.asked.values()), 10, "six checks each")
     gaps = [b - a for times in many.asked.values() for a, b in zip(times, times[1:])]
-    assert len(many.asked) == 100 and max(gaps) < (0.8 + 0.3) * SLOW
+    assert len(many.asked) == 100 and max(gaps) < (0.8 + 0.7) * SLOW, max(gaps)
     assert env.state().load()["generation"] == 1
 
 

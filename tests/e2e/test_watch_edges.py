@@ -226,11 +226,11 @@ def test_no_server_that_answers_is_down_for_a_lack_of_descriptors(env):
     stub = env.stub(host="0.0.0.0", port=free_port())
     port = stub.address.rsplit(":", 1)[1]
     names = sorted(f"127.0.{1 + i // 250}.{1 + i % 250}:{port}" for i in range(300))
-    config = env.config(names, health_check={"interval": "500ms", "timeout": "15s"})
+    config = env.config(names, health_check={"interval": "1s", "timeout": "15s"})
     watch = watch_behind(env, config, "prlimit", "--nofile=128:128").start()
     wait_until(lambda: env.state().members() == names, 40, "all of them")
     seen = stub.count()
-    wait_until(lambda: stub.count() > seen + 1500, 60, "five checks of each")
+    wait_until(lambda: stub.count() > seen + 900, 60, "three checks of each")
     assert env.state().members() == names and env.state().load()["generation"] == 1
     assert {s["health"] for s in env.state().load()["servers"]} == {"up"}
     assert "server down" not in watch.log()

@@ -138,7 +138,7 @@ class _StubHandler(http.server.BaseHTTPRequestHandler):
 
 class _StubServer(http.server.ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 64
+    request_queue_size = 1024  # what does not fit is tried again after a second
 
     def handle_error(self, request, client_address):
         pass  # clients that go away are none of the test's business
