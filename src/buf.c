@@ -184,6 +184,18 @@ void ds_buf_add_html(struct ds_buf *buf, const char *data, size_t len)
     }
 }
 
+/* Terminals obey those of two bytes (U+0080 to U+009F), too. */
+static bool is_control(const unsigned char *c, size_t n)
+{
+    return n == 1 ? c[0] < 0x20 || c[0] == 0x7F : n == 2 && c[0] == 0xC2 && c[1] < 0xA0;
+}
+
+static void add_hex(struct ds_buf *buf, const char *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ds_buf_addf(buf, "\\x%02x", (unsigned)(unsigned char)bytes[i]);
+}
+
 void ds_buf_add_quoted(struct ds_buf *buf, const char *data, size_t len)
 {
     ds_buf_addc(buf, '"');
@@ -193,8 +205,11 @@ void ds_buf_add_quoted(struct ds_buf *buf, const char *data, size_t len)
 
         if (esc)
             ds_buf_addf(buf, "\\%c", esc);
-        else if (!n || (unsigned char)data[i] < 0x20 || data[i] == 0x7F)
-            ds_buf_addf(buf, "\\x%02x", (unsigned)(unsigned char)data[i]);
+        else if (!n)
+            add_hex(buf, data + i, 1);
+        else if (is_control((const unsigned char *)data + i, n) ||
+                 ds_utf8_is_turning(data + i, n))
+            add_hex(buf, data + i, n);
         else
             ds_buf_add(buf, data + i, n);
         i += n ? n : 1;

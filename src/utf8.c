@@ -68,9 +68,13 @@ bool ds_utf8_is_turning(const char *s, size_t n)
 {
     const unsigned char *u = (const unsigned char *)s;
 
-    return n == 3 && u[0] == 0xE2 &&
-           ((u[1] == 0x80 && u[2] >= 0xAA && u[2] <= 0xAE) ||
-            (u[1] == 0x81 && u[2] >= 0xA6 && u[2] <= 0xA9));
+    if (n == 2)
+        return u[0] == 0xD8 && u[1] == 0x9C;
+    if (n != 3 || u[0] != 0xE2)
+        return false;
+    if (u[1] == 0x80)
+        return u[2] == 0x8E || u[2] == 0x8F || (u[2] >= 0xAA && u[2] <= 0xAE);
+    return u[1] == 0x81 && u[2] >= 0xA6 && u[2] <= 0xA9;
 }
 
 size_t ds_utf8_cut(const char *s, size_t len, size_t max)

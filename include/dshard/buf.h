@@ -60,7 +60,8 @@ void ds_buf_add_json(struct ds_buf *buf, const char *data, size_t len); /* with 
 void ds_buf_add_html(struct ds_buf *buf, const char *data, size_t len); /* & < > " ',
             and U+FFFD for what no document may have, or what would turn its text */
 void ds_buf_add_quoted(struct ds_buf *buf, const char *data, size_t len); /* for logs:
-            "..." with \n \r \t \" \\ and \xHH for other control and non-UTF-8 bytes */
+            "..." with \n \r \t \" \\ and \xHH for the bytes of what else is a control
+            character, is not UTF-8, or would turn the line */
 
 /* The bytes, to be freed by the caller; buf is empty afterwards. */
 char *ds_buf_steal(struct ds_buf *buf) DS_NODISCARD;

@@ -14,8 +14,9 @@ size_t ds_utf8_len(const char *s, size_t len);
 
 bool ds_utf8_is_valid(const char *s, size_t len);
 
-/* Whether the character of n bytes at s (U+202A to U+202E, U+2066 to U+2069) can turn
-   what stands behind it: text that is shown beside other text must not have one. */
+/* Whether the character of n bytes at s (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066
+   to U+2069) can change the direction of what stands beside it: text that is shown beside
+   other text must not have one. */
 bool ds_utf8_is_turning(const char *s, size_t n);
 
 /* The longest length <= max that does not cut a character of the valid text s. */

@@ -149,6 +149,14 @@ static void escapes(void **state)
         {ds_buf_add_quoted, "", 0, "\"\""},
         {ds_buf_add_quoted, "a\r\nb\"\\\t", 7, "\"a\\r\\nb\\\"\\\\\\t\""},
         {ds_buf_add_quoted, "\0\x1b[1m\x7f", 6, "\"\\x00\\x1b[1m\\x7f\""},
+        {ds_buf_add_quoted, "a\xE2\x80\xAE\xD8\x9C\xE2\x81\xA9z", 10,
+         "\"a\\xe2\\x80\\xae\\xd8\\x9c\\xe2\\x81\\xa9z\""},
+        {ds_buf_add_quoted, "\xE2\x80\x8F\xE2\x80\x90", 6, /* and not its neighbour */
+         "\"\\xe2\\x80\\x8f\xE2\x80\x90\""},
+        {ds_buf_add_quoted,
+         "\xC2\x9B"
+         "2J\xC2\xA0",
+         6, "\"\\xc2\\x9b2J\xC2\xA0\""},
         {ds_buf_add_quoted, "\xFF\xC3\xA4\xC0\x80", 5, "\"\\xff\xC3\xA4\\xc0\\x80\""},
     };
 

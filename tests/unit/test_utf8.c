@@ -138,7 +138,8 @@ static void what_turns_a_text_is_known(void **state)
 
     (void)state;
     for (int c = 0x2000; c < 0x2100; c++) {
-        bool turns = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+        bool turns = c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) ||
+                     (c >= 0x2066 && c <= 0x2069);
 
         text[1] = (char)(0x80 | (c >> 6 & 0x3F));
         text[2] = (char)(0x80 | (c & 0x3F));
@@ -146,8 +147,13 @@ static void what_turns_a_text_is_known(void **state)
         assert_false(ds_utf8_is_turning(text, 1));
         n += turns;
     }
-    assert_int_equal(n, 9);
+    assert_int_equal(n, 11);
     assert_false(ds_utf8_is_turning("\xE3\x80\xAE", 3));
+    for (int c = 0x80; c < 0x800; c++) {
+        const char two[] = {(char)(0xC0 | c >> 6), (char)(0x80 | (c & 0x3F))};
+
+        assert_int_equal(ds_utf8_is_turning(two, 2), c == 0x61C);
+    }
 }
 
 int main(void)
