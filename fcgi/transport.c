@@ -253,12 +253,9 @@ static int listen_to(struct transport *t, int op)
 /* Accepts one connection; false: none waits, or there is no descriptor for it. */
 static bool accept_one(struct transport *t)
 {
+    int fd = accept4(t->listening->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct ds_conn *conn;
-    int fd;
 
-    if (t->conns.n >= t->conns.max && !ds_conns_evict(&t->conns))
-        return false;
-    fd = accept4(t->listening->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         bool is_short =
             errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
@@ -268,6 +265,8 @@ static bool accept_one(struct transport *t)
         return false;
     }
     conn = ds_conns_add(&t->conns, fd);
+    if (!conn && ds_conns_evict(&t->conns)) /* not before: another may have taken it */
+        conn = ds_conns_add(&t->conns, fd);
     if (conn)
         look(t, conn);
     else
@@ -283,6 +282,9 @@ static void begin_stop(struct transport *t)
     if (is_stopping(t))
         return;
     t->stop_at_ms = t->now_ms + DS_STOP_BUDGET_MS;
+    /* Closing it does not: others have the socket, too, and would not be woken for what
+       was told to us. */
+    ds_ignore(listen_to(t, EPOLL_CTL_DEL) < 0);
     for (int i = 0; i < DS_LISTEN_BACKLOG && accept_one(t); i++)
         ;
     t->accept_at_ms = INT64_MAX;

@@ -457,8 +457,8 @@ class Inherited(Process):
 
     ours = True
 
-    def __init__(self, directory, state, listening, script):
-        super().__init__("inherited", directory)
+    def __init__(self, directory, state, listening, script="", name="inherited"):
+        super().__init__(name, directory)
         self.state, self.listening, self.script = state, listening, script
 
     def command(self):
@@ -497,7 +497,7 @@ def test_a_restart_refuses_no_request_when_the_socket_is_inherited(env):
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(env.path("inherited.sock"))
         listening.listen(64)
-        server = env.add(Inherited(env.dir, state, listening, ""))
+        server = env.add(Inherited(env.dir, state, listening))
         server.start(stdin=listening)
         for _ in range(3):
             server.stop()
@@ -508,6 +508,53 @@ def test_a_restart_refuses_no_request_when_the_socket_is_inherited(env):
             for sock in waiting:
                 assert read_answer(sock).status == 307
                 sock.close()
+
+
+def assert_others_answer(server, ends, half):
+    """`ends`, a process, is told to end while it has the first half of a request."""
+    whole = request("PUT", PUSH)
+    os.kill(ends, signal.SIGTERM)
+    for _ in range(5):  # one at a time: nobody else's connection wakes who should be awake
+        began = time.monotonic()
+        assert ask(server, "PUT", PUSH, timeout=20).status == 307
+        assert time.monotonic() - began < 2, "who ends has five seconds for it"
+    assert is_alive(ends)
+    half.sendall(whole[20:])
+    assert read_answer(half).status == 307
+
+
+def test_who_ends_keeps_no_connection_from_its_successor(env):
+    state = env.state()
+    state.write([ONE])
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(env.path("inherited.sock"))
+        listening.listen(16)
+        old, new = (env.add(Inherited(env.dir, state, listening, name=name))
+                    for name in ("old", "new"))
+        old.start(stdin=listening)
+        with old.connect() as half:
+            half.sendall(request("PUT", PUSH)[:20])
+            ask(old, "PUT", PUSH)
+            new.start(stdin=listening)
+            wait_until(lambda: "the ring is in use" in new.log(), 5, "the other to serve")
+            assert_others_answer(new, old.pid, half)
+        assert old.wait_exit() == 0
+
+
+def test_a_worker_that_ends_keeps_no_connection_from_the_others(env):
+    state = env.state()
+    state.write([ONE])
+    fcgi = env.fcgi(state, args=["--workers", "2"])
+
+    def descriptors():
+        return {pid: len(os.listdir(f"/proc/{pid}/fd")) for pid in children(fcgi.pid)}
+
+    before = descriptors()
+    with fcgi.connect() as half:
+        half.sendall(request("PUT", PUSH)[:20])
+        wait_until(lambda: descriptors() != before, 5, "a worker to have it")
+        worker = next(pid for pid, n in descriptors().items() if n != before[pid])
+        assert_others_answer(fcgi, worker, half)
 
 
 def test_spawn_fcgi_starts_it(env):

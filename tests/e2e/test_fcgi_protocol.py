@@ -269,6 +269,31 @@ class FewDescriptors(Fcgi):
         return ["prlimit", f"--nofile={self.limit}", *super().command()]
 
 
+def test_the_end_closes_nothing_that_has_begun_to_make_room_for_nobody(env):
+    state = env.state()
+    state.write([OWNER])
+    fcgi = env.add(FewDescriptors(env.dir, state))
+    fcgi.limit = 40  # eight connections
+    fcgi.start()
+    whole = request("PUT", PUSH)
+    half = fcgi.connect()
+    half.sendall(whole[:20])
+    others = [fcgi.connect() for _ in range(7)]
+
+    def connections():
+        return sum(os.readlink(fd.path).startswith("socket:") for fd in
+                   os.scandir(f"/proc/{fcgi.pid}/fd"))
+
+    wait_until(lambda: connections() == 1 + 8, 5, "a full table")
+    fcgi.signal(signal.SIGTERM)
+    # Those that have sent nothing are waited for, too, as they may be about to.
+    half.sendall(whole[20:])
+    assert read_answer(half).header("Location") == LOCATION
+    for sock in (half, *others):
+        sock.close()
+    assert fcgi.wait_exit() == 0
+
+
 def test_idle_connections_make_room_when_descriptors_run_out(env):
     state = env.state()
     state.write([OWNER])
