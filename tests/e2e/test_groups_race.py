@@ -225,7 +225,7 @@ def test_a_server_that_fails_on_the_way(env):
     pair.at_new.before = dies
     result, said = pair.move(rc=75)
     assert pair.at_new.address in said and result["undone"] >= 7 and not result["done"]
-    assert len(pair.old.groups()) == 10 - result["deleted"]
+    assert len(pair.old.groups()) == 10 - result["copied"]
     pair.new.start()
     pair.finish()
     assert len(pair.new.groups()) == 10
