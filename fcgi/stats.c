@@ -22,7 +22,7 @@ struct counter {
 struct slot {
     /* The thread that answers. */
     _Alignas(CACHE_LINE) struct counter requests[DS_N_METHODS][DS_N_STATUSES];
-    struct counter refused[DS_N_REFUSALS];
+    struct counter refused[DS_N_WORKS][DS_N_REFUSALS];
     struct counter durations[DS_N_WORKS][DS_N_BUCKETS];
     struct counter duration_ns[DS_N_WORKS];
     /* The loader's. */
@@ -123,7 +123,7 @@ void ds_stats_count(struct ds_stats *stats, const struct ds_outcome *outcome, ui
 
     add(&own->requests[outcome->method][ds_counted_status_index(outcome->status)], 1);
     if (outcome->refusal != DS_REFUSAL_NONE)
-        add(&own->refused[outcome->refusal], 1);
+        add(&own->refused[work][outcome->refusal], 1);
     if (outcome->place >= 0)
         add(&own->pushes[outcome->place], 1);
     add(&own->durations[work][ds_duration_bucket(ns)], 1);
@@ -265,9 +265,10 @@ static void add_slot(struct ds_counters *out, const struct slot *slot)
 
     for (size_t i = 0; i < DS_N_METHODS; i++)
         add_up(out->requests[i], slot->requests[i], DS_N_STATUSES);
-    add_up(out->refused, slot->refused, DS_N_REFUSALS);
-    for (size_t i = 0; i < DS_N_WORKS; i++)
+    for (size_t i = 0; i < DS_N_WORKS; i++) {
+        add_up(out->refused[i], slot->refused[i], DS_N_REFUSALS);
         add_up(out->durations[i], slot->durations[i], DS_N_BUCKETS);
+    }
     add_up(out->duration_ns, slot->duration_ns, DS_N_WORKS);
     if (get(&slot->starts))
         out->worker_restarts += get(&slot->starts) - 1;

@@ -251,14 +251,21 @@ static void add_requests(struct ds_exposition *to, const struct ds_counters *cou
     }
 }
 
+static const char *const work_names[DS_N_WORKS] = {"push", "other"};
+
 static void add_refusals(struct ds_exposition *to, const struct ds_counters *counters)
 {
     ds_exposition_family(to, "dshard_requests_refused_total", DS_FAMILY_COUNTER,
-                         "Requests that were refused, by reason.");
-    for (int i = DS_REFUSAL_NONE + 1; i < DS_N_REFUSALS; i++) {
-        struct ds_sample_label reason = {"reason", ds_refusal_name((enum ds_refusal)i)};
+                         "Requests that were refused, by kind of request and reason.");
+    for (int work = 0; work < DS_N_WORKS; work++) {
+        for (int i = DS_REFUSAL_NONE + 1; i < DS_N_REFUSALS; i++) {
+            struct ds_sample_label labels[] = {
+                {"kind", work_names[work]},
+                {"reason", ds_refusal_name((enum ds_refusal)i)}};
 
-        ds_exposition_sample(to, &reason, 1, counters->refused[i], 0);
+            ds_exposition_sample(to, labels, DS_COUNT(labels), counters->refused[work][i],
+                                 0);
+        }
     }
 }
 
@@ -277,13 +284,11 @@ static void add_pushes(struct ds_exposition *to, const struct ds_counters *count
 
 static void add_durations(struct ds_exposition *to, const struct ds_counters *counters)
 {
-    static const char *const names[DS_N_WORKS] = {"push", "other"};
-
     ds_exposition_family(to, "dshard_request_duration_seconds", DS_FAMILY_HISTOGRAM,
                          "The handler's own work: from a whole request to its answer, "
                          "by kind of request.");
     for (int i = 0; i < DS_N_WORKS; i++) {
-        struct ds_sample_label kind = {"kind", names[i]};
+        struct ds_sample_label kind = {"kind", work_names[i]};
         struct ds_histogram histogram = {.bounds = ds_duration_bounds,
                                          .counts = counters->durations[i],
                                          .n_bounds = DS_N_BOUNDS,

@@ -74,7 +74,7 @@ struct ds_counters {
     int64_t started_ms; /* Unix time */
     uint64_t worker_restarts;
     uint64_t requests[DS_N_METHODS][DS_N_STATUSES];
-    uint64_t refused[DS_N_REFUSALS]; /* at NONE: 0 */
+    uint64_t refused[DS_N_WORKS][DS_N_REFUSALS]; /* at NONE: 0 */
     uint64_t durations[DS_N_WORKS][DS_N_BUCKETS];
     uint64_t duration_ns[DS_N_WORKS]; /* their sum */
     uint64_t changes[DS_N_COUNTED_CAUSES];

@@ -99,7 +99,11 @@ def test_it_answers_without_a_state(env):
     assert not any(f.startswith(("dshard_ring_info", "dshard_server"))
                    for f in metrics.families)
     assert ask(fcgi, "PUT", "/metrics/job/a").status == 503
-    assert scrape(fcgi)("dshard_requests_refused_total", reason="no_state") == 1
+    for target in ("/-/ready", "/sd", "/metrics/job/a"):  # no push fails by these
+        assert ask(fcgi, "GET", target).status == 503
+    refused = scrape(fcgi)
+    for kind, n in (("push", 1), ("other", 3)):
+        assert refused("dshard_requests_refused_total", kind=kind, reason="no_state") == n
 
 
 def test_the_ring_and_the_servers_are_told(env):

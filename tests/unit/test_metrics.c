@@ -303,8 +303,9 @@ static void counters_of_requests_are_told(void **unused)
     (void)unused;
     counters.requests[DS_METHOD_PUT][ds_counted_status_index(307)] = 12345678901234;
     counters.requests[DS_METHOD_GET][ds_counted_status_index(404)] = 1;
-    counters.refused[DS_REFUSAL_BAD_PATH] = 3;
-    counters.refused[DS_REFUSAL_NO_STATE] = 4;
+    counters.refused[DS_WORK_PUSH][DS_REFUSAL_BAD_PATH] = 3;
+    counters.refused[DS_WORK_PUSH][DS_REFUSAL_NO_STATE] = 4;
+    counters.refused[DS_WORK_OTHER][DS_REFUSAL_NO_STATE] = 5;
     format(NULL, &counters, &text);
     assert_family(&text, "dshard_requests_total",
                   "# TYPE dshard_requests_total counter\n"
@@ -326,16 +327,25 @@ static void counters_of_requests_are_told(void **unused)
                   "dshard_requests_total{method=\"PUT\",code=\"400\"} 0\n"
                   "dshard_requests_total{method=\"PUT\",code=\"503\"} 0\n"
                   "dshard_requests_total{method=\"other\",code=\"405\"} 0\n");
-    assert_family(&text, "dshard_requests_refused_total",
-                  "# TYPE dshard_requests_refused_total counter\n"
-                  "dshard_requests_refused_total{reason=\"bad_path\"} 3\n"
-                  "dshard_requests_refused_total{reason=\"not_found\"} 0\n"
-                  "dshard_requests_refused_total{reason=\"method_not_allowed\"} 0\n"
-                  "dshard_requests_refused_total{reason=\"path_too_long\"} 0\n"
-                  "dshard_requests_refused_total{reason=\"misconfigured\"} 0\n"
-                  "dshard_requests_refused_total{reason=\"answer_too_long\"} 0\n"
-                  "dshard_requests_refused_total{reason=\"no_member\"} 0\n"
-                  "dshard_requests_refused_total{reason=\"no_state\"} 4\n");
+    assert_family(
+        &text, "dshard_requests_refused_total",
+        "# TYPE dshard_requests_refused_total counter\n"
+        "dshard_requests_refused_total{kind=\"push\",reason=\"bad_path\"} 3\n"
+        "dshard_requests_refused_total{kind=\"push\",reason=\"not_found\"} 0\n"
+        "dshard_requests_refused_total{kind=\"push\",reason=\"method_not_allowed\"} 0\n"
+        "dshard_requests_refused_total{kind=\"push\",reason=\"path_too_long\"} 0\n"
+        "dshard_requests_refused_total{kind=\"push\",reason=\"misconfigured\"} 0\n"
+        "dshard_requests_refused_total{kind=\"push\",reason=\"answer_too_long\"} 0\n"
+        "dshard_requests_refused_total{kind=\"push\",reason=\"no_member\"} 0\n"
+        "dshard_requests_refused_total{kind=\"push\",reason=\"no_state\"} 4\n"
+        "dshard_requests_refused_total{kind=\"other\",reason=\"bad_path\"} 0\n"
+        "dshard_requests_refused_total{kind=\"other\",reason=\"not_found\"} 0\n"
+        "dshard_requests_refused_total{kind=\"other\",reason=\"method_not_allowed\"} 0\n"
+        "dshard_requests_refused_total{kind=\"other\",reason=\"path_too_long\"} 0\n"
+        "dshard_requests_refused_total{kind=\"other\",reason=\"misconfigured\"} 0\n"
+        "dshard_requests_refused_total{kind=\"other\",reason=\"answer_too_long\"} 0\n"
+        "dshard_requests_refused_total{kind=\"other\",reason=\"no_member\"} 0\n"
+        "dshard_requests_refused_total{kind=\"other\",reason=\"no_state\"} 5\n");
 }
 
 static void durations_are_a_histogram_each_for_pushes_and_the_rest(void **unused)

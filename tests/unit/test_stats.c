@@ -73,6 +73,10 @@ static void an_outcome_is_counted_where_it_belongs(void **state)
                                  .status = 405,
                                  .refusal = DS_REFUSAL_METHOD,
                                  .place = -1};
+    struct ds_outcome stranded = {.method = DS_METHOD_POST,
+                                  .status = 403, /* as mode auth says it */
+                                  .refusal = DS_REFUSAL_NO_STATE,
+                                  .place = -1};
     int place = place_of(stats, "a:1");
 
     (void)state;
@@ -80,11 +84,15 @@ static void an_outcome_is_counted_where_it_belongs(void **state)
     count_push(stats, place, 10000);
     count_push(stats, -1, 10001);
     ds_stats_count(stats, &refused, 7);
+    ds_stats_count(stats, &stranded, 0);
     ds_stats_read(stats, &counters);
     assert_int_equal(counters.requests[DS_METHOD_PUT][ds_counted_status_index(307)], 2);
     assert_int_equal(counters.requests[DS_METHOD_OTHER][ds_counted_status_index(405)], 1);
-    assert_int_equal(counters.refused[DS_REFUSAL_METHOD], 1);
-    assert_int_equal(counters.refused[DS_REFUSAL_NONE], 0);
+    assert_int_equal(counters.refused[DS_WORK_OTHER][DS_REFUSAL_METHOD], 1);
+    assert_int_equal(counters.refused[DS_WORK_PUSH][DS_REFUSAL_METHOD], 0);
+    assert_int_equal(counters.refused[DS_WORK_PUSH][DS_REFUSAL_NO_STATE], 1);
+    assert_int_equal(counters.refused[DS_WORK_OTHER][DS_REFUSAL_NO_STATE], 0);
+    assert_int_equal(counters.refused[DS_WORK_PUSH][DS_REFUSAL_NONE], 0);
     assert_int_equal(counters.durations[DS_WORK_PUSH][ds_duration_bucket(10000)], 1);
     assert_int_equal(counters.durations[DS_WORK_PUSH][ds_duration_bucket(10001)], 1);
     assert_int_equal(counters.duration_ns[DS_WORK_PUSH], 20001);
