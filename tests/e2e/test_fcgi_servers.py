@@ -392,9 +392,23 @@ def test_protected_servers_behind_a_protected_proxy(env):
                 assert fleet.where({"job": "a"}) == [fleet.owner(b"/metrics/job/a")]
         answer = front.request("PUT", KILLERS[0], b"m 1\n", client)
         assert answer.status == 400 and "base64" in answer.text
+        # A load balancer that looks has no password; for the rest it is asked, also of who
+        # writes another target so that nginx takes it for that page.
+        for method, target, status in (
+                ("GET", "/-/ready", 200), ("HEAD", "/-/ready", 200), ("PUT", "/-/ready", 405),
+                ("GET", "/-/healthy", 401), ("GET", "/-/ready/", 401),
+                ("GET", "/metrics/job/a", 401)):
+            assert front.request(method, target).status == status, target
+        for method in ("GET", "PUT", "POST"):
+            answer = front.request(method, "/metrics/job/a%2F..%2F..%2F..%2F-%2Fready",
+                                   None if method == "GET" else b"m 1\n")
+            assert answer.header("X-Dshard-Server") is None and b"nextUrl" not in answer.body
+            assert answer.status == (200 if method == "GET" else 405)
+        assert not fleet.where({"job": "a/../../../-/ready"})
         # Prometheus has no password here: its address is what counts.
         for page in ("/sd", "/metrics", "/status", "/status.json"):
             assert front.request("GET", page).status == 200
+    assert redirect.request("GET", "/-/ready").status == 200
     # A redirect leads past nginx, to a server that has another password.
     assert redirect.request("PUT", "/metrics/job/a", b"m 1\n").status == 401
     assert redirect.push("PUT", "/metrics/job/a", b"m 1\n", "-u", "push:pushpw") == 401
