@@ -11,7 +11,8 @@ acts and not each instant.
     DSHARD_TEST_SEED=17 python3 -m pytest tests/e2e/test_groups_model.py     one history
 
 What is allowed: a family that a PUT had dropped may reappear; what a killed server had not
-on disk may be gone; a group that was deleted while a copy lay elsewhere may return.
+on disk may be gone; a group that was deleted while a copy lay elsewhere may return; of two
+pushes to two servers within two seconds either may be the one that stays.
 """
 
 import os
@@ -31,6 +32,7 @@ SEEDS = ([int(os.environ["DSHARD_TEST_SEED"])] if "DSHARD_TEST_SEED" in os.envir
          else range(200 if LONG else 10))
 N_SERVERS, N_GROUPS, FAMILIES = 4, 24, ("m_one", "m_two", "m_three")
 STEPS, RATE = 7, 25  # pushes a second
+TIE_S = 2 + 1  # and what a push may take
 
 
 class Kept:
@@ -45,7 +47,15 @@ class Kept:
         self.ever = set()     # (name, value) of every push that was tried
         self.may_miss = set() # families that a crash may have taken, or set back
         self.may_exist = False
-        self.unsure = set()   # families whose last push was not answered
+        self.unsure = set()   # families whose last push was not answered, or is a tie
+        self.times = {}       # (family, server) -> when it was last pushed there
+
+    def pushed(self, names, address):
+        """True for those that were pushed to another server just before."""
+        now = time.monotonic()
+        self.times.update({(name, address): now for name in names})
+        return {name for (name, at), when in self.times.items()
+                if name in names and at != address and now - when < TIE_S}
 
 
 class History:
@@ -82,9 +92,10 @@ class History:
 
     def _send(self, method, group, body=None):
         """The answer of whoever the push was sent to; None: nobody took it."""
+        self.asked = None
         try:
-            address = self.front.owner(group.target)
-            return address and RawHTTP.once(address, method, group.target, body)
+            self.asked = self.front.owner(group.target)
+            return self.asked and RawHTTP.once(self.asked, method, group.target, body)
         except OSError:
             return None
 
@@ -93,6 +104,7 @@ class History:
         self.value += 1
         answer = self._send(method, group, "".join(f"{n} {self.value}\n" for n in names))
         group.ever |= {(n, self.value) for n in names}
+        ties = group.pushed(names, self.asked)
         if answer is None or answer.status != 200:
             group.unsure |= set(group.families) | set(names)
             group.may_exist = True
@@ -103,6 +115,7 @@ class History:
             group.families[name] = self.value
             group.may_miss.discard(name)
             group.unsure.discard(name)
+        group.unsure |= ties
 
     def delete(self, group):
         found = places(self.alive()).get(group.identity, [])
