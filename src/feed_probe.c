@@ -7,6 +7,9 @@
  * server up.  401, 403 and 404 are a wrong configuration and keep it up too, with the
  * reason shown.  A refused connection is tried again at once-and-a-bit (a restart in
  * between would be missed otherwise) and then needs no further confirmation.
+ *
+ * With fewer descriptors than servers, whoever got none is tried again in a moment, and
+ * until then nobody else: who has waited longest is the first then.
  */
 #include "dshard/clock.h"
 #include "dshard/discovery.h"
@@ -16,14 +19,16 @@
 
 static const int64_t ONCE_MS = INT64_MAX / 4; /* an interval that never ends */
 
-enum { REFUSED_RETRY_MS = 200, ANSWER_MAX = 64 * 1024 };
+enum { REFUSED_RETRY_MS = 200, STARVED_MS = 50, ANSWER_MAX = 64 * 1024 };
 
 struct probe {
     struct ds_server server;
     struct prober *owner;
     struct ds_http_transfer *transfer; /* NULL: none in flight */
     int64_t due_ms, started_ms;
-    bool retry; /* the last one was refused, this is the second look */
+    int64_t
+        turn_ms; /* when it was due first, if it got no descriptor; INT64_MAX: not so */
+    bool retry;  /* the last one was refused, this is the second look */
     struct ds_sighting sighting;
 };
 
@@ -36,6 +41,7 @@ struct prober {
     struct probe **probes; /* sorted by address; each its own allocation: curl has them */
     size_t n;
     uint64_t seq; /* of all: who comes back counts on, and is not mistaken for the past */
+    int64_t pause_until_ms; /* no check starts before: there are no descriptors */
     bool news;
     struct ds_fleet fleet;
 };
@@ -121,9 +127,10 @@ static void probe_done(void *arg, struct ds_http_response *response)
 
     probe->transfer = NULL;
     if (is_our_fault(response)) {
-        probe->due_ms = now_ms + prober->interval_ms;
+        probe->due_ms = prober->pause_until_ms = now_ms + STARVED_MS;
         return;
     }
+    probe->turn_ms = INT64_MAX;
     if (sight == DS_SIGHT_NONE) { /* refused once: look again before believing it */
         probe->retry = true;
         probe->due_ms = now_ms + REFUSED_RETRY_MS;
@@ -189,6 +196,7 @@ static void prober_track(struct ds_feed *feed, const struct ds_standing *servers
         probes[i]->server = servers[i].server;
         probes[i]->owner = prober;
         probes[i]->due_ms = now_ms;
+        probes[i]->turn_ms = INT64_MAX;
         memcpy(probes[i]->sighting.address, servers[i].server.address, DS_ADDRESS_MAX);
     }
     for (size_t i = 0; i < prober->n; i++) {
@@ -201,17 +209,48 @@ static void prober_track(struct ds_feed *feed, const struct ds_standing *servers
     rebuild_fleet(prober);
 }
 
+static int by_turn(const void *a, const void *b)
+{
+    const struct probe *x = *(struct probe *const *)a, *y = *(struct probe *const *)b;
+
+    return (x->turn_ms > y->turn_ms) - (x->turn_ms < y->turn_ms);
+}
+
+/* Those that have waited longest come first: there may be no descriptor for the last. */
+static void start_due(struct prober *prober, int64_t now_ms)
+{
+    DS_AUTO(ptr) void *list = NULL;
+    struct probe **due;
+    size_t n = 0;
+
+    if (now_ms < prober->pause_until_ms)
+        return;
+    for (size_t i = 0; i < prober->n; i++)
+        n += !prober->probes[i]->transfer && now_ms >= prober->probes[i]->due_ms;
+    if (!n)
+        return;
+    due = list = ds_xcalloc(n, sizeof *due);
+    n = 0;
+    for (size_t i = 0; i < prober->n; i++) {
+        struct probe *probe = prober->probes[i];
+
+        if (probe->transfer || now_ms < probe->due_ms)
+            continue;
+        if (probe->due_ms < probe->turn_ms)
+            probe->turn_ms = probe->due_ms;
+        due[n++] = probe;
+    }
+    qsort(due, n, sizeof *due, by_turn);
+    for (size_t i = 0; i < n; i++)
+        probe_start(due[i], now_ms);
+}
+
 static int prober_tick(struct ds_feed *feed, int64_t now_ms)
 {
     struct prober *prober = (struct prober *)feed;
     bool news = prober->news;
 
-    for (size_t i = 0; i < prober->n; i++) {
-        struct probe *probe = prober->probes[i];
-
-        if (!probe->transfer && now_ms >= probe->due_ms)
-            probe_start(probe, now_ms);
-    }
+    start_due(prober, now_ms);
     prober->news = false;
     if (news)
         rebuild_fleet(prober);
@@ -221,13 +260,15 @@ static int prober_tick(struct ds_feed *feed, int64_t now_ms)
 static int64_t prober_next_ms(const struct ds_feed *feed)
 {
     const struct prober *prober = (const struct prober *)feed;
-    int64_t next = prober->news ? 0 : INT64_MAX;
+    int64_t next = INT64_MAX;
 
+    if (prober->news)
+        return 0;
     for (size_t i = 0; i < prober->n; i++) {
         if (!prober->probes[i]->transfer && prober->probes[i]->due_ms < next)
             next = prober->probes[i]->due_ms;
     }
-    return next;
+    return next < prober->pause_until_ms ? prober->pause_until_ms : next;
 }
 
 static const struct ds_fleet *prober_view(const struct ds_feed *feed)

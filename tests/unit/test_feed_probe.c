@@ -7,6 +7,12 @@
 #include "dshard/file.h"
 #include "tiny.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 enum { MANY = 200, DEADLINE_MS = 30000, TIMEOUT_MS = 400, REFUSED_RETRY_MS = 200 };
 
 #define ANSWER(status) "HTTP/1.1 " status "\r\nContent-Length: 0\r\n\r\n"
@@ -84,12 +90,17 @@ static void track(struct ds_feed *feed, const struct ds_server *servers, size_t 
     feed->ops->track(feed, standings, n, now_ms);
 }
 
-static void configure(struct ds_config *config, const char *more)
+static void configure_timeout(struct ds_config *config, int timeout_ms, const char *more)
 {
     config_from(config,
                 "health_check: {interval: 100ms, timeout: %dms}\n"
                 "pushgateway:\n  servers: [\"127.0.0.1:9091\"]\n%s",
-                TIMEOUT_MS, more);
+                timeout_ms, more);
+}
+
+static void configure(struct ds_config *config, const char *more)
+{
+    configure_timeout(config, TIMEOUT_MS, more);
 }
 
 static struct ds_server server_at(const char *host, unsigned port)
@@ -198,15 +209,20 @@ struct watcher {
     struct ds_feed *feed;
 };
 
-static void watcher_init(struct watcher *w, const char *more)
+static void watcher_init_timeout(struct watcher *w, int timeout_ms, const char *more)
 {
     struct ds_error err = DS_ERROR_INIT;
 
-    configure(&w->config, more);
+    configure_timeout(&w->config, timeout_ms, more);
     w->loop = ds_http_loop_new();
     w->feed = ds_feed_probe_new(&w->config, w->loop, &err);
     if (!w->feed)
         fail_msg("%s", err.text);
+}
+
+static void watcher_init(struct watcher *w, const char *more)
+{
+    watcher_init_timeout(w, TIMEOUT_MS, more);
 }
 
 static void ds_auto_watcher(struct watcher *w)
@@ -263,6 +279,76 @@ static void a_server_that_hangs_delays_no_other(void **state)
     run_until_seq(&w, 0, 1);
     assert_int_equal(w.feed->ops->view(w.feed)->items[0].sight, DS_SIGHT_FAIL);
     tiny_stop(tiny);
+}
+
+/* The kernel takes connections, and nobody ever answers. */
+static int listen_in_silence(void)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof any), 0);
+    assert_int_equal(listen(fd, 4096), 0);
+    return fd;
+}
+
+static unsigned port_of(int fd)
+{
+    struct sockaddr_in name;
+    socklen_t len = sizeof name;
+
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+    return ntohs(name.sin_port);
+}
+
+/* Nobody can open more than so many descriptors from now on; what the limit was. */
+static struct rlimit leave_descriptors(unsigned n)
+{
+    struct rlimit before, limit;
+    int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = before;
+    limit.rlim_cur = (rlim_t)next + n;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return before;
+}
+
+/* Twenty servers at a time, none of which answers: each has its turn. */
+static void few_descriptors_are_shared(void **state)
+{
+    DS_AUTO(fd) int silent = listen_in_silence();
+    struct ds_server servers[MANY];
+    DS_AUTO(watcher) struct watcher w;
+    uint64_t last[MANY] = {0};
+    size_t counts[MANY] = {0}, n_left = MANY, most = 0;
+    struct ds_sighting items[MANY];
+    struct ds_error err = DS_ERROR_INIT;
+    int64_t end_ms = ds_clock_mono_ms() + DEADLINE_MS;
+    struct rlimit before;
+
+    (void)state;
+    watcher_init_timeout(&w, 20, "");
+    fill_servers(servers, MANY, port_of(silent));
+    before = leave_descriptors(20);
+    assert_ok(ds_probe_all(&w.config, servers, MANY, items, &err), &err);
+    track(w.feed, servers, MANY, ds_clock_mono_ms());
+    while (n_left && ds_clock_mono_ms() < end_ms) {
+        turn(&w);
+        for (size_t i = 0; i < MANY; i++) {
+            if (seq_of(&w, i) == last[i])
+                continue;
+            last[i] = seq_of(&w, i);
+            n_left -= ++counts[i] == 3;
+            most = counts[i] > most ? counts[i] : most;
+        }
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(n_left, 0);
+    assert_in_range(most, 3, 5);
 }
 
 static void refused_once_is_looked_at_again(void **state)
@@ -416,8 +502,10 @@ int main(void)
         cmocka_unit_test(refused_twice_is_final),
         cmocka_unit_test(no_servers_take_no_time),
         cmocka_unit_test(two_hundred_are_checked_at_once),
+
         cmocka_unit_test(a_server_that_hangs_delays_no_other),
         cmocka_unit_test(refused_once_is_looked_at_again),
+        cmocka_unit_test(few_descriptors_are_shared),
         cmocka_unit_test(checks_begin_an_interval_apart),
         cmocka_unit_test(each_check_connects_anew),
         cmocka_unit_test(servers_come_and_go),
