@@ -43,13 +43,10 @@ class Demo(Process):
         wait_until(found, timeout, f"'{text}'")
 
     def interrupt(self):
-        """Ctrl-C, as a terminal does it, and again if need be: bash takes no notice of one
-        that comes just when a program has ended."""
-        for _ in range(10):
-            os.killpg(self.pid, signal.SIGINT)
-            if self._await_end(2 * SLOW):
-                return self
-        raise AssertionError("it cannot be interrupted")
+        """Ctrl-C, as a terminal does it."""
+        os.killpg(self.pid, signal.SIGINT)
+        assert self._await_end(20 * SLOW), "it cannot be interrupted"
+        return self
 
     def end(self, timeout=60):
         """Its exit status once it has ended, having left neither processes nor files."""
