@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from fcgiclient import Closed, ask, head, is_closed, read_answer, record, request, STDIN
+from fcgiclient import Closed, ask, head, is_closed, n_sockets, read_answer, record, request, STDIN
 from testenv import BIN, Fcgi, Process, clean_environ, wait_until
 from testenv.programs import wrapper
 
@@ -546,14 +546,14 @@ def test_a_worker_that_ends_keeps_no_connection_from_the_others(env):
     state.write([ONE])
     fcgi = env.fcgi(state, args=["--workers", "2"])
 
-    def descriptors():
-        return {pid: len(os.listdir(f"/proc/{pid}/fd")) for pid in children(fcgi.pid)}
+    def sockets():
+        return {pid: n_sockets(pid) for pid in children(fcgi.pid)}
 
-    before = descriptors()
+    before = sockets()
     with fcgi.connect() as half:
         half.sendall(request("PUT", PUSH)[:20])
-        wait_until(lambda: descriptors() != before, 5, "a worker to have it")
-        worker = next(pid for pid, n in descriptors().items() if n != before[pid])
+        wait_until(lambda: sockets() != before, 5, "a worker to have it")
+        worker = next(pid for pid, n in sockets().items() if n != before[pid])
         assert_others_answer(fcgi, worker, half)
 
 

@@ -15,8 +15,8 @@ import time
 import pytest
 
 import fcgiclient
-from fcgiclient import (AUTHORIZER, PARAMS, STDIN, Closed, ask, begin, head, is_closed, pair,
-                        read_answer, record, request, stream)
+from fcgiclient import (AUTHORIZER, PARAMS, STDIN, Closed, ask, begin, head, is_closed, n_sockets,
+                        pair, read_answer, record, request, stream)
 from testenv import Fcgi, wait_until
 
 OWNER = "127.0.0.1:1"
@@ -279,12 +279,7 @@ def test_the_end_closes_nothing_that_has_begun_to_make_room_for_nobody(env):
     half = fcgi.connect()
     half.sendall(whole[:20])
     others = [fcgi.connect() for _ in range(7)]
-
-    def connections():
-        return sum(os.readlink(fd.path).startswith("socket:") for fd in
-                   os.scandir(f"/proc/{fcgi.pid}/fd"))
-
-    wait_until(lambda: connections() == 1 + 8, 5, "a full table")
+    wait_until(lambda: n_sockets(fcgi.pid) == 1 + 8, 5, "a full table")
     fcgi.signal(signal.SIGTERM)
     # Those that have sent nothing are waited for, too, as they may be about to.
     half.sendall(whole[20:])
