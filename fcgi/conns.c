@@ -92,6 +92,7 @@ struct ds_conn *ds_conns_add(struct ds_conns *conns, int fd)
     conn->answer = -1;
     conn->events = 0;
     conn->used = conn->keep = conn->ends = false;
+    conn->n_asked = 0;
     ds_conns_move(conns, conn, DS_CONN_IDLE, 0);
     conns->n++;
     return conn;

@@ -28,6 +28,7 @@ enum {
     DS_N_CONN_STATES = 4,
     DS_CONN_PATIENCE_MS = 30000, /* for a request or an answer, since its last progress */
     DS_CONN_PROGRESS_MIN = 4096, /* bytes: less is none */
+    DS_CONN_ASKED_MAX = 16,      /* management records without a request among them */
 };
 
 struct ds_conn {
@@ -36,6 +37,7 @@ struct ds_conn {
     int fd;              /* -1: none */
     uint32_t events;     /* what epoll watches it for; 0: it does not */
     bool used;           /* it has brought a request */
+    unsigned n_asked;    /* management records since then */
     bool keep;           /* the web server wants to use it again */
     bool ends;           /* the web server sends no more */
     uint64_t turn;       /* of its last change or progress: a smaller one is longer ago */

@@ -3,7 +3,13 @@
 #include "frames.h"
 
 enum { VERSION_1 = 1, FLAG_KEEP_CONN = 1, ROLE_RESPONDER = 1, ROLE_AUTHORIZER = 2 };
-enum { TYPE_BEGIN_REQUEST = 1, TYPE_PARAMS = 4, TYPE_STDIN = 5 };
+enum {
+    TYPE_BEGIN_REQUEST = 1,
+    TYPE_PARAMS = 4,
+    TYPE_STDIN = 5,
+    TYPE_GET_VALUES = 9,
+    TYPE_LAST = 11, /* that has a meaning; later ones are told that they have none */
+};
 enum { BEGIN_BODY = 8 };
 
 void ds_frames_init(struct ds_frames *frames)
@@ -21,8 +27,7 @@ static unsigned big_endian_16(const unsigned char *at)
     return (unsigned)at[0] << 8 | at[1];
 }
 
-/* The 1 or 4 bytes of a name's or a value's length; 0: there are not enough of them. */
-static size_t read_length(const unsigned char *at, size_t len, size_t *out)
+size_t ds_frames_length(const unsigned char *at, size_t len, size_t *out)
 {
     if (len && at[0] < 0x80) {
         *out = at[0];
@@ -40,10 +45,10 @@ static bool is_pair_complete(struct ds_frames *f)
 {
     size_t name, value, used, more;
 
-    used = read_length(f->lengths, f->n_lengths, &name);
+    used = ds_frames_length(f->lengths, f->n_lengths, &name);
     if (!used)
         return false;
-    more = read_length(f->lengths + used, f->n_lengths - used, &value);
+    more = ds_frames_length(f->lengths + used, f->n_lengths - used, &value);
     if (!more)
         return false;
     f->pair_left = name + value;
@@ -97,6 +102,16 @@ static enum ds_frames_stage end_begin(struct ds_frames *f)
     return DS_FRAMES_PARAMS;
 }
 
+/* A record of no request; the others of this kind are for us to send. */
+static enum ds_frames_stage begin_management(const struct ds_frames *f, unsigned type)
+{
+    if (type != TYPE_GET_VALUES && type <= TYPE_LAST)
+        return DS_FRAMES_BAD;
+    if (f->content_left > DS_FRAMES_MANAGEMENT_MAX)
+        return DS_FRAMES_BAD;
+    return f->content_left || f->padding_left ? DS_FRAMES_BEGIN : DS_FRAMES_ASKED;
+}
+
 /* The record's header is there.  Answers the stage after it: an empty record ends a
    stream, and has no padding, since libfcgi would take that for the next header. */
 static enum ds_frames_stage read_header(struct ds_frames *f, const unsigned char *header)
@@ -105,7 +120,11 @@ static enum ds_frames_stage read_header(struct ds_frames *f, const unsigned char
 
     f->content_left = big_endian_16(header + 4);
     f->padding_left = header[6];
-    if (header[0] != VERSION_1 || !id || (!f->content_left && f->padding_left))
+    if (header[0] != VERSION_1)
+        return DS_FRAMES_BAD;
+    if (!id && f->stage == DS_FRAMES_BEGIN)
+        return begin_management(f, type);
+    if (!id || (!f->content_left && f->padding_left))
         return DS_FRAMES_BAD;
     if (f->stage == DS_FRAMES_BEGIN) {
         f->id = (uint16_t)id;
@@ -157,7 +176,7 @@ static size_t take_header(struct ds_frames *f, const unsigned char *at, size_t l
         at = f->small;
     }
     f->stage = read_header(f, at);
-    f->in_record = f->content_left != 0;
+    f->in_record = f->content_left || f->padding_left;
     return used;
 }
 
@@ -179,7 +198,7 @@ static size_t step(struct ds_frames *f, const unsigned char *at, size_t len)
     f->in_record = false;
     f->n_small = 0;
     if (f->stage == DS_FRAMES_BEGIN)
-        f->stage = end_begin(f);
+        f->stage = f->id ? end_begin(f) : DS_FRAMES_ASKED;
     return used;
 }
 
@@ -189,7 +208,7 @@ size_t ds_frames_feed(struct ds_frames *frames, const void *data, size_t len)
     enum ds_frames_stage stage = frames->stage;
     size_t used = 0;
 
-    if (stage == DS_FRAMES_DONE || stage == DS_FRAMES_BAD)
+    if (stage >= DS_FRAMES_DONE)
         return 0;
     while (used < len && frames->stage == stage)
         used += step(frames, at + used, len - used);

@@ -6,6 +6,7 @@ import os
 import struct
 
 BEGIN, END, PARAMS, STDIN, STDOUT = 1, 3, 4, 5, 6
+GET_VALUES, GET_VALUES_RESULT, UNKNOWN_TYPE = 9, 10, 11
 RESPONDER, AUTHORIZER = 1, 2
 
 
@@ -78,15 +79,21 @@ def read_exactly(sock, n):
     return data
 
 
+def read_record(sock):
+    """(type, request id, content)"""
+    version, kind, its_id, length, padding = struct.unpack("!BBHHBx", read_exactly(sock, 8))
+    assert version == 1
+    content = read_exactly(sock, length)
+    read_exactly(sock, padding)
+    return kind, its_id, content
+
+
 def read_answer(sock, id=1):
     """Reads up to END_REQUEST; whatever is not well formed is an AssertionError."""
     text = b""
     while True:
-        version, kind, its_id, length, padding = struct.unpack(
-            "!BBHHBx", read_exactly(sock, 8))
-        assert version == 1 and its_id == id
-        content = read_exactly(sock, length)
-        read_exactly(sock, padding)
+        kind, its_id, content = read_record(sock)
+        assert its_id == id
         if kind == END:
             assert content[:5] == b"\0\0\0\0\0", "not FCGI_REQUEST_COMPLETE with status 0"
             return Answer(text)

@@ -15,8 +15,9 @@ import time
 import pytest
 
 import fcgiclient
-from fcgiclient import (AUTHORIZER, PARAMS, STDIN, Closed, ask, begin, head, is_closed, n_sockets,
-                        pair, read_answer, record, request, stream)
+from fcgiclient import (AUTHORIZER, GET_VALUES, GET_VALUES_RESULT, PARAMS, STDIN, UNKNOWN_TYPE,
+                        Closed, ask, begin, head, is_closed, n_sockets, pair, read_answer,
+                        read_record, record, request, stream)
 from testenv import Fcgi, wait_until
 
 OWNER = "127.0.0.1:1"
@@ -159,6 +160,50 @@ def test_a_path_over_8_KiB_gets_414(fcgi):
     assert ask(fcgi, "PUT", "/metrics/job/" + "a" * 20000).status == 414
 
 
+def test_a_web_server_may_ask_what_we_can_before_it_asks_for_anything(env):
+    """By itself, in parts, and with a request behind it, as often as it likes."""
+    state = env.state()
+    state.write([OWNER])
+    fcgi = env.add(FewDescriptors(env.dir, state))
+    fcgi.start()
+    room = str(fcgi.limit - 32)
+    question = record(GET_VALUES, pair("FCGI_MPXS_CONNS", "") + pair("FCGI_MAX_CONNS", "")
+                      + pair("FCGI_WHATEVER", "") + pair("FCGI_MAX_REQS", ""), id=0, padding=5)
+    values = (GET_VALUES_RESULT, 0, pair("FCGI_MAX_CONNS", room) + pair("FCGI_MAX_REQS", room)
+              + pair("FCGI_MPXS_CONNS", "0"))
+    unknown = (UNKNOWN_TYPE, 0, b"\x63" + bytes(7))
+    both = question + record(99, b"?", id=0)
+    push = request("PUT", PUSH, keep=True)
+    with fcgi.connect() as sock:
+        for data, answers in ((question, [values]), (record(99, id=0), [unknown]),
+                              (both, [values, unknown]), (both + push, [values, unknown, None]),
+                              (push, [None])):
+            for cut in (0, 1, 8, 30, len(question), len(data) - 1):
+                sock.sendall(data[:cut])
+                if 0 < cut < len(data):
+                    assert_prompt(fcgi)
+                sock.sendall(data[cut:])
+                for wanted in answers:
+                    if wanted:
+                        assert read_record(sock) == wanted
+                    else:
+                        assert read_answer(sock).header("Location") == LOCATION
+                if answers[-1]:  # too many without a request end the connection
+                    sock.sendall(push)
+                    assert read_answer(sock).header("Location") == LOCATION
+        sock.sendall(question * 17)
+        for _ in range(16):
+            assert read_record(sock) == values
+        with pytest.raises(Closed):
+            read_record(sock)
+    with fcgi.connect() as sock:  # in one portion with its end
+        sock.sendall(question + push)
+        sock.shutdown(socket.SHUT_WR)
+        assert read_record(sock) == values
+        assert read_answer(sock).header("Location") == LOCATION
+        assert is_closed(sock)
+
+
 OVERSIZED = head("PUT", PUSH, HTTP_X="x" * 70000) + record(STDIN)
 
 
@@ -168,7 +213,13 @@ OVERSIZED = head("PUT", PUSH, HTTP_X="x" * 70000) + record(STDIN)
     b"\x00" * 64,
     begin(role=3),
     begin(id=0),
-    record(9, b""),  # GET_VALUES
+    record(GET_VALUES, pair("FCGI_MAX_REQS", ""), id=1),
+    record(GET_VALUES, b"\x0dFCGI_MAX", id=0),
+    record(GET_VALUES, pair("FCGI_MAX_REQS", "1"), id=0),
+    record(GET_VALUES, pair("x" * 1100, ""), id=0),
+    record(GET_VALUES_RESULT, b"", id=0),
+    record(77, b"x" * 1100, id=0),
+    begin() + record(GET_VALUES, b"", id=0),
     begin() + record(2),  # ABORT_REQUEST
     begin() + begin(),
     begin() + record(PARAMS, pair("A", "b"), id=2),

@@ -146,6 +146,44 @@ static void the_end_of_stdin_completes_a_head(void **state)
     assert_int_equal(frames.stage, DS_FRAMES_DONE);
 }
 
+/* With content and padding, either, or none; nothing behind it is taken, and no part of
+   it for the whole. */
+static void a_management_record_is_recognised_in_any_portions(void **state)
+{
+    static const struct {
+        unsigned type;
+        size_t len;
+        unsigned padding;
+    } rows[] = {{9, 0, 0},   {9, 5, 0},  {9, 0, 7}, {9, DS_FRAMES_MANAGEMENT_MAX, 3},
+                {12, 20, 1}, {255, 0, 0}};
+    static const char content[DS_FRAMES_MANAGEMENT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < DS_COUNT(rows); i++) {
+        DS_AUTO(buf) struct ds_buf bytes = DS_BUF_INIT(4096);
+        size_t len;
+
+        add_record(&bytes, rows[i].type, 0, content, rows[i].len, rows[i].padding);
+        len = bytes.len;
+        add_request(&bytes, 0);
+        for (size_t portion = 1; portion <= bytes.len; portion++) {
+            struct ds_frames frames;
+            struct ds_buf part = bytes;
+
+            ds_frames_init(&frames);
+            assert_int_equal(feed(&frames, &bytes, portion), len);
+            assert_int_equal(frames.stage, DS_FRAMES_ASKED);
+            assert_int_equal(ds_frames_feed(&frames, bytes.data, 1), 0);
+            if (portion >= len)
+                continue;
+            part.len = portion;
+            ds_frames_init(&frames);
+            assert_int_equal(feed(&frames, &part, SIZE_MAX), portion);
+            assert_int_equal(frames.stage, DS_FRAMES_BEGIN);
+        }
+    }
+}
+
 /* What libfcgi would block on, answer wrongly or allocate too much for. */
 static void anything_else_is_bad(void **state)
 {
@@ -158,7 +196,7 @@ static void anything_else_is_bad(void **state)
     } cases[] = {
         {"params of another request", 4, 2, PAIR, 4, 0},
         {"request id 0", 4, 0, PAIR, 4, 0},
-        {"a management record", 9, 0, "", 0, 0},
+        {"a management record within a request", 9, 0, "", 0, 0},
         {"a body before the params have ended", 5, 1, "x", 1, 0},
         {"an abort", 2, 1, "", 0, 0},
         {"a second begin", 1, 1, "\0\1\0\0\0\0\0\0", 8, 0},
@@ -197,6 +235,14 @@ static void a_request_begins_with_a_begin_for_a_role_we_play(void **state)
         {1, 4, 0, 1, 0, 8, 0, 0, 0, 1}, /* no BEGIN_REQUEST */
         {1, 1, 0, 1, 0, 7, 0, 0, 0, 1}, /* of another length */
         {1, 1, 0, 0, 0, 8, 0, 0, 0, 1}, /* without an id */
+        {1, 0, 0, 0, 0, 0, 0, 0},       /* a management record without a type */
+        {1, 5, 0, 0, 0, 0, 0, 0},       /* of a request's type */
+        {1, 9, 0, 1, 0, 0, 0, 0},       /* GET_VALUES of a request */
+        {1, 10, 0, 0, 0, 0, 0, 0},      /* an answer that is ours to give */
+        {1, 11, 0, 0, 0, 8, 0, 0},      /* likewise */
+        {1, 9, 0, 0, 4, 1, 0, 0},       /* longer than it may be */
+        {1, 12, 0, 0, 0xFF, 0xFF, 0, 0},
+        {2, 9, 0, 0, 0, 0, 0, 0},       /* of another version */
         {1, 1, 0, 1, 0, 8, 0, 0, 0, 3}, /* a filter */
         {1, 1, 0, 1, 0, 8, 0, 0, 1, 1}, /* role 257 */
         {'G', 'E', 'T', ' ', '/', ' ', 'H', 'T', 'T', 'P', '/', '1', '.', '1', '\r',
@@ -264,13 +310,15 @@ static void portions_never_matter(void **state)
     struct random r = random_start(__func__);
 
     (void)state;
+    add_record(&whole, 9, 0, PAIR, 4, 2);
     add_request(&whole, 1);
     for (int i = 0; i < 20000; i++) {
-        size_t len = 1 + random_below(&r, whole.len), one, many = 0;
+        size_t skip = i % 2 ? 14 : 0; /* the management record */
+        size_t len = 1 + random_below(&r, whole.len - skip), one, many = 0;
         char *bytes = ds_xmalloc(len);
         struct ds_frames a, b;
 
-        memcpy(bytes, whole.data, len);
+        memcpy(bytes, whole.data + skip, len);
         for (uint64_t n = random_below(&r, 4); n; n--)
             bytes[random_below(&r, len)] = (char)random_below(&r, 10);
         ds_frames_init(&a);
@@ -293,6 +341,7 @@ int main(void)
         cmocka_unit_test(what_follows_a_request_is_left_alone),
         cmocka_unit_test(an_authorizer_has_no_body),
         cmocka_unit_test(the_end_of_stdin_completes_a_head),
+        cmocka_unit_test(a_management_record_is_recognised_in_any_portions),
         cmocka_unit_test(anything_else_is_bad),
         cmocka_unit_test(a_request_begins_with_a_begin_for_a_role_we_play),
         cmocka_unit_test(params_that_end_within_a_pair_are_bad),
