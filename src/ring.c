@@ -197,9 +197,9 @@ struct ds_ring *ds_ring_new(const struct ds_server *members, size_t n, unsigned 
     struct point *points, *spare, *end, *sorted;
     size_t n_points = 0;
 
-    if (!n || n > DS_SERVERS_MAX) {
+    if (!n || n > DS_RING_MEMBERS_MAX) {
         ds_fail(err, DS_E_FORMAT, "a ring of %zu members: 1 to %d is expected", n,
-                DS_SERVERS_MAX);
+                DS_RING_MEMBERS_MAX);
         return NULL;
     }
     ring->members = sorted_copy(members, n);

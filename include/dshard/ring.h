@@ -23,6 +23,9 @@ enum {
     DS_REPLICAS_DEFAULT = 500,
     DS_REPLICAS_MAX = 10000,
     DS_POINTS_MAX = 1000000, /* of all members together */
+    /* More than a configuration may have (DS_SERVERS_MAX): what larger fleets would cost
+       can be measured. */
+    DS_RING_MEMBERS_MAX = 10000,
 };
 
 struct ds_ring;

@@ -68,7 +68,7 @@ static struct paths all_paths[] = {
 
 static const struct {
     unsigned members, replicas;
-} ring_sizes[] = {{16, 500}, {64, 500}, {1000, 500}, {1000, 1000}};
+} ring_sizes[] = {{16, 500}, {64, 500}, {1000, 500}, {1000, 1000}, {10000, 100}};
 
 static double cpu_ns(void)
 {

@@ -220,8 +220,8 @@ static void what_is_no_ring_is_refused(void **state)
         bool twice;
         const char *error;
     } rows[] = {
-        {0, 500, 1, false, "a ring of 0 members: 1 to 1000 is expected"},
-        {1001, 1, 1, false, "a ring of 1001 members: 1 to 1000 is expected"},
+        {0, 500, 1, false, "a ring of 0 members: 1 to 10000 is expected"},
+        {10001, 1, 1, false, "a ring of 10001 members: 1 to 10000 is expected"},
         {3, 0, 1, false, "0 replicas: 1 to 10000 is expected"},
         {3, 10001, 1, false, "10001 replicas: 1 to 10000 is expected"},
         {3, 500, 0, false, "'10.0.0.0:1' has weight 0: 1 to 100 is expected"},
@@ -230,7 +230,7 @@ static void what_is_no_ring_is_refused(void **state)
         {2, 10000, 51, false,
          "the ring has 1020000 points: at most 1000000 are expected"},
     };
-    static struct ds_server members[1001];
+    static struct ds_server members[DS_RING_MEMBERS_MAX + 1];
 
     (void)state;
     for (size_t i = 0; i < DS_COUNT(rows); i++) {
