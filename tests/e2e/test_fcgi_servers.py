@@ -129,6 +129,7 @@ def test_refusals_are_the_same_everywhere(env, fleet, kind):
         answer = front.request(method, target, b"m 1\n")
         assert answer.status == status, (target, answer)
         assert (answer.header("Allow") is not None) == (status == 405)
+        assert answer.header("Content-Type").startswith("text/plain"), (method, target, answer)
     assert all(not g.groups() for g in fleet.gateways)
 
 
