@@ -149,6 +149,7 @@ class Nginx(Process):
     def _whole(self, text):
         temp = "".join(f"    {kind}_temp_path {self.dir}/tmp-{kind};\n" for kind in
                        ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        temp += "    default_type application/octet-stream;\n"  # as Debian's nginx.conf has it
         if "access_log" not in text:
             temp += f"    access_log {self.access_log};\n"
         if not re.search(r"^\s*http\s*\{", text, re.M):
