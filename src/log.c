@@ -4,7 +4,10 @@
 #include "dshard/buf.h"
 #include "dshard/clock.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LINE_MAX_BYTES = 8192 };
@@ -21,6 +24,35 @@ static const char *level_name(enum ds_log_level level)
     static const char *const names[] = {"error", "warn", "info", "debug"};
 
     return names[level];
+}
+
+/* Whether stderr is the stream to the journal that JOURNAL_STREAM (DEVICE:INODE) names:
+   who starts us may have inherited the variable and have led stderr to a file. */
+static bool is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    char mine[64];
+    struct stat st;
+
+    if (!stream || fstat(STDERR_FILENO, &st) != 0)
+        return false;
+    snprintf(mine, sizeof mine, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    return strcmp(mine, stream) == 0;
+}
+
+/* The journal has a time of its own, and takes the level from a number as syslog has it.
+ */
+static void add_head(struct ds_buf *line, enum ds_log_level level)
+{
+    static const char priorities[] = {'3', '4', '6', '7'};
+    char stamp[DS_CLOCK_TEXT_MAX];
+
+    if (is_journal()) {
+        ds_buf_addf(line, "<%c>", priorities[level]);
+        return;
+    }
+    ds_clock_format(ds_clock_wall_ms(), stamp);
+    ds_buf_addf(line, "time=%s ", stamp);
 }
 
 static bool needs_quotes(const char *value)
@@ -53,12 +85,7 @@ void ds_log(enum ds_log_level level, const char *msg, ...)
 
     if (level > max_level)
         return;
-    if (!getenv("JOURNAL_STREAM")) {
-        char stamp[DS_CLOCK_TEXT_MAX];
-
-        ds_clock_format(ds_clock_wall_ms(), stamp);
-        ds_buf_addf(&line, "time=%s ", stamp);
-    }
+    add_head(&line, level);
     ds_buf_addf(&line, "level=%s msg=", level_name(level));
     add_value(&line, msg);
     va_start(ap, msg);

@@ -26,6 +26,7 @@ struct watch {
     int signals, changes; /* descriptors: signalfd, inotify on the directory */
     int64_t watchdog_ms, watchdog_due_ms;
     bool stop, ready;
+    size_t told_members, told_servers; /* of the last STATUS */
 };
 
 static int open_signals(struct ds_error *err)
@@ -165,14 +166,19 @@ static void tell_supervisor(struct watch *watch)
         ds_notify("WATCHDOG=1");
         watch->watchdog_due_ms = now_ms + watch->watchdog_ms;
     }
-    if (watch->ready || !watch->follower.published)
+    if (!watch->follower.published)
         return;
     for (size_t i = 0; i < state->n_servers; i++)
         n += state->servers[i].member;
-    snprintf(text, sizeof text, "READY=1\nSTATUS=%zu of %zu servers are members", n,
-             state->n_servers);
+    if (watch->ready && n == watch->told_members &&
+        state->n_servers == watch->told_servers)
+        return;
+    snprintf(text, sizeof text, "%sSTATUS=%zu of %zu servers are members",
+             watch->ready ? "" : "READY=1\n", n, state->n_servers);
     ds_notify(text);
     watch->ready = true;
+    watch->told_members = n;
+    watch->told_servers = state->n_servers;
 }
 
 static int64_t wait_ms(const struct watch *watch)

@@ -4,8 +4,9 @@
  *
  *     level=info msg="ring changed" members=4 moved=0.21
  *
- * A time stamp (RFC 3339) stands in front unless the supervisor adds one (journald sets
- * JOURNAL_STREAM).  Values are quoted and escaped when they need it, so bytes from
+ * A time stamp (RFC 3339) stands in front; when stderr leads to the journal (as
+ * JOURNAL_STREAM says), which adds a time itself, it is the level as syslog's number
+ * instead: <6> for info.  Values are quoted and escaped when they need it, so bytes from
  * outside can go into a field as they are.
  */
 #ifndef DSHARD_LOG_H

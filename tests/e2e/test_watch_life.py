@@ -335,6 +335,9 @@ def test_systemd_hears_ready_only_with_a_ring_then_watchdogs_then_stopping(env, 
     wait_until(lambda: sum(m == "WATCHDOG=1" for _, m in supervisor()) >= 12, 5, "watchdogs")
     times = [t for t, m in supervisor() if m == "WATCHDOG=1"]
     assert max(b - a for a, b in zip(times, times[1:])) < 0.2 * SLOW
+    gateways[1].resume()
+    wait_until(lambda: any(m == "STATUS=2 of 2 servers are members" for _, m in supervisor()),
+               10, "what `systemctl status` shows")
     watch.stop()
     assert supervisor()[-1][1] == "STOPPING=1"
 

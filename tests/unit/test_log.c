@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "journal.h"
+
 #include "dshard/buf.h"
 #include "dshard/file.h"
 #include "dshard/log.h"
@@ -12,7 +14,7 @@
 static int saved_stderr = -1, captured = -1;
 
 /* Everything written to stderr between the two calls ends up in out. */
-static void capture(void)
+static void capture_file(void)
 {
     char name[] = "/tmp/dshard-test-log.XXXXXX";
 
@@ -21,6 +23,12 @@ static void capture(void)
     assert_true(captured >= 0);
     unlink(name);
     dup2(captured, STDERR_FILENO);
+}
+
+static void capture(void)
+{
+    capture_file();
+    journal_is_stderr();
 }
 
 static void release(struct ds_buf *out)
@@ -34,11 +42,11 @@ static void release(struct ds_buf *out)
     close(captured);
 }
 
-static int under_journald(void **state)
+static int at_info(void **state)
 {
     (void)state;
     ds_log_set_level(DS_LOG_INFO);
-    return setenv("JOURNAL_STREAM", "8:1", 1);
+    return 0;
 }
 
 static void a_line_has_level_message_and_fields(void **state)
@@ -51,9 +59,10 @@ static void a_line_has_level_message_and_fields(void **state)
     ds_log(DS_LOG_WARN, "down", "server", "10.0.0.1:9091", NULL);
     ds_log(DS_LOG_ERROR, "plain", NULL);
     release(&out);
-    assert_string_equal(out.data, "level=info msg=\"ring changed\" members=4 moved=0.21\n"
-                                  "level=warn msg=down server=10.0.0.1:9091\n"
-                                  "level=error msg=plain\n");
+    assert_string_equal(out.data,
+                        "<6>level=info msg=\"ring changed\" members=4 moved=0.21\n"
+                        "<4>level=warn msg=down server=10.0.0.1:9091\n"
+                        "<3>level=error msg=plain\n");
 }
 
 static void bytes_from_outside_cannot_make_a_line(void **state)
@@ -67,8 +76,8 @@ static void bytes_from_outside_cannot_make_a_line(void **state)
            NULL);
     release(&out);
     assert_string_equal(out.data,
-                        "level=info msg=x path=\"/a\\r\\nlevel=error msg=forged\"\n"
-                        "level=info msg=x a=\"\" b=\"k=v\" c=\"say \\\"hi\\\"\""
+                        "<6>level=info msg=x path=\"/a\\r\\nlevel=error msg=forged\"\n"
+                        "<6>level=info msg=x a=\"\" b=\"k=v\" c=\"say \\\"hi\\\"\""
                         " d=\"\\x1b[31m\\xff\"\n");
 }
 
@@ -81,7 +90,7 @@ static void a_null_value_leaves_its_pair_out(void **state)
     capture();
     ds_log(DS_LOG_INFO, "x", "a", none, "b", "1", NULL);
     release(&out);
-    assert_string_equal(out.data, "level=info msg=x b=1\n");
+    assert_string_equal(out.data, "<6>level=info msg=x b=1\n");
 }
 
 static void lines_above_the_level_are_dropped(void **state)
@@ -97,7 +106,7 @@ static void lines_above_the_level_are_dropped(void **state)
     ds_log(DS_LOG_WARN, "hidden", NULL);
     ds_log_set_level(DS_LOG_INFO);
     release(&out);
-    assert_string_equal(out.data, "level=debug msg=shown\n");
+    assert_string_equal(out.data, "<7>level=debug msg=shown\n");
 }
 
 static void a_field_that_does_not_fit_is_said_to_be_missing(void **state)
@@ -137,34 +146,41 @@ static void a_line_full_of_escapes_stays_one_line(void **state)
         end = strchr(line, '\n');
         assert_non_null(end);
         assert_true(end - line <= 8192);
-        assert_memory_equal(line, "level=info msg=x", 16);
+        assert_memory_equal(line, "<6>level=info msg=x", 19);
     }
 }
 
+/* Its environment may tell of a journal that somebody else's stderr led to. */
 static void without_journald_a_time_stands_in_front(void **state)
 {
-    DS_AUTO(buf) struct ds_buf out = DS_BUF_INIT(10000);
+    static const char *const streams[] = {NULL, "", "8:1", "x", "1:"};
 
     (void)state;
-    unsetenv("JOURNAL_STREAM");
-    capture();
-    ds_log(DS_LOG_INFO, "x", NULL);
-    release(&out);
-    assert_int_equal(out.len, strlen("time=2026-01-31T12:00:00.123Z level=info msg=x\n"));
-    assert_memory_equal(out.data, "time=20", 7);
-    assert_string_equal(out.data + 28, "Z level=info msg=x\n");
+    for (size_t i = 0; i < DS_COUNT(streams); i++) {
+        DS_AUTO(buf) struct ds_buf out = DS_BUF_INIT(10000);
+
+        unsetenv("JOURNAL_STREAM");
+        if (streams[i])
+            setenv("JOURNAL_STREAM", streams[i], 1);
+        capture_file();
+        ds_log(DS_LOG_INFO, "x", NULL);
+        release(&out);
+        assert_int_equal(out.len,
+                         strlen("time=2026-01-31T12:00:00.123Z level=info msg=x\n"));
+        assert_memory_equal(out.data, "time=20", 7);
+        assert_string_equal(out.data + 28, "Z level=info msg=x\n");
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_line_has_level_message_and_fields, under_journald),
-        cmocka_unit_test_setup(bytes_from_outside_cannot_make_a_line, under_journald),
-        cmocka_unit_test_setup(a_null_value_leaves_its_pair_out, under_journald),
-        cmocka_unit_test_setup(lines_above_the_level_are_dropped, under_journald),
-        cmocka_unit_test_setup(a_field_that_does_not_fit_is_said_to_be_missing,
-                               under_journald),
-        cmocka_unit_test_setup(a_line_full_of_escapes_stays_one_line, under_journald),
+        cmocka_unit_test_setup(a_line_has_level_message_and_fields, at_info),
+        cmocka_unit_test_setup(bytes_from_outside_cannot_make_a_line, at_info),
+        cmocka_unit_test_setup(a_null_value_leaves_its_pair_out, at_info),
+        cmocka_unit_test_setup(lines_above_the_level_are_dropped, at_info),
+        cmocka_unit_test_setup(a_field_that_does_not_fit_is_said_to_be_missing, at_info),
+        cmocka_unit_test_setup(a_line_full_of_escapes_stays_one_line, at_info),
         cmocka_unit_test(without_journald_a_time_stands_in_front),
     };
 

@@ -2,6 +2,8 @@
 /* What is said about passes; that they run is shown by tests/e2e/test_watch_groups.py. */
 #include "test.h"
 
+#include "journal.h"
+
 #include "../../src/tender_impl.h"
 #include "dshard/file.h"
 #include "dshard/log.h"
@@ -24,7 +26,6 @@ static int setup(void **state)
 {
     struct scene *s = ds_xcalloc(1, sizeof *s);
 
-    setenv("JOURNAL_STREAM", "8:1", 1);
     ds_log_set_level(DS_LOG_INFO);
     ds_state_init(&s->state);
     for (size_t i = 0; i < DS_COUNT(s->servers); i++) {
@@ -81,6 +82,7 @@ static void listen_to(struct scene *s)
     assert_true(s->captured >= 0);
     unlink(name);
     dup2(s->captured, STDERR_FILENO);
+    journal_is_stderr();
 }
 
 static void assert_said(struct scene *s, const char *want)
@@ -135,14 +137,14 @@ static void deeds_are_one_line(void **state)
     s->pass.n_deleted = 3;
     s->pass.n_copied = 1;
     s->pass.n_misplaced = 2;
-    pass(s, "level=info msg=\"groups tended\" deleted=3 merged=0 copied=1 misplaced=2 "
+    pass(s, "<6>level=info msg=\"groups tended\" deleted=3 merged=0 copied=1 misplaced=2 "
             "copies=0 ms=12\n");
 }
 
 static void a_refusal_is_said_once_for_as_long_as_it_lasts(void **state)
 {
     static const char line[] =
-        "level=warn msg=\"group refused, it stays where it is\" "
+        "<4>level=warn msg=\"group refused, it stays where it is\" "
         "group=\"{job=\\\"0\\\"}\" from=a:1 to=b:1 why=\"400: \\nno\"\n";
     struct scene *s = *state;
 
@@ -167,11 +169,11 @@ static void many_refusals_are_some_lines_and_a_number(void **state)
         refuse(s, i, job, "no");
         if (i < 20)
             ds_buf_addf(&want,
-                        "level=warn msg=\"group refused, it stays where it is\" "
+                        "<4>level=warn msg=\"group refused, it stays where it is\" "
                         "group=\"{job=\\\"%s\\\"}\" from=a:1 to=b:1 why=no\n",
                         job);
     }
-    ds_buf_adds(&want, "level=warn msg=\"more groups refused\" groups=10 "
+    ds_buf_adds(&want, "<4>level=warn msg=\"more groups refused\" groups=10 "
                        "remedy=\"dshard groups move\"\n");
     s->pass.n_refusals = DS_COUNT(s->refusals);
     pass(s, want.data);
@@ -186,12 +188,12 @@ static void who_does_not_answer_is_said_once(void **state)
     ds_set_str(&s->servers[1].why, "GET ...: no");
     pass(s, "");
     pass(s, "");
-    pass(s, "level=warn msg=\"server does not tell its groups\" server=b:1 "
+    pass(s, "<4>level=warn msg=\"server does not tell its groups\" server=b:1 "
             "why=\"GET ...: no\"\n");
     ds_set_str(&s->servers[1].why, "GET ...: other words");
     pass(s, "");
     s->servers[1].reached = true;
-    pass(s, "level=info msg=\"all servers tell their groups again\"\n");
+    pass(s, "<6>level=info msg=\"all servers tell their groups again\"\n");
     pass(s, "");
     s->servers[1].reached = false;
     pass(s, "");
@@ -208,34 +210,35 @@ static void a_failure_is_said_once_and_so_is_its_end(void **state)
     struct scene *s = *state;
 
     end(s, DS_PASS_FAILED, "dshard: 'x.yml': line 3: no\n", 2 << 8, "",
-        "level=warn msg=\"groups not tended now\" "
+        "<4>level=warn msg=\"groups not tended now\" "
         "why=\"exit status 2: 'x.yml': line 3: no\"\n");
     end(s, DS_PASS_FAILED, "dshard: 'x.yml': line 3: no\n", 2 << 8, "", "");
     end(s, DS_PASS_FAILED, "", 9, "",
-        "level=warn msg=\"groups not tended now\" why=\"signal 9\"\n");
+        "<4>level=warn msg=\"groups not tended now\" why=\"signal 9\"\n");
     end(s, DS_PASS_FAILED, "", 0, "line 1: oh",
-        "level=warn msg=\"groups not tended now\" "
+        "<4>level=warn msg=\"groups not tended now\" "
         "why=\"exit status 0: its result: line 1: oh\"\n");
-    pass(s, "level=info msg=\"groups are tended again\"\n");
+    pass(s, "<6>level=info msg=\"groups are tended again\"\n");
     pass(s, "");
 }
 
 static void a_lock_is_said_once_with_who_waits_for_it(void **state)
 {
     static const char words[] = "dshard: the fleet's lock is held by h:7: scale up\n";
-    static const char line[] =
-        "level=info msg=\"groups not tended now\" why=\"the fleet's lock is held by h:7: "
-        "scale up\"\n";
+    static const char line[] = "<6>level=info msg=\"groups not tended now\" why=\"the "
+                               "fleet's lock is held by h:7: "
+                               "scale up\"\n";
     struct scene *s = *state;
 
     end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", line);
     end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", "");
     listen_to(s);
     ds_tender_log_held_up("a:1", &s->child);
-    assert_said(s, "level=info msg=\"server stays held until its groups can be cleaned\" "
-                   "server=a:1 why=\"the fleet's lock is held by h:7: scale up\"\n");
+    assert_said(s,
+                "<6>level=info msg=\"server stays held until its groups can be cleaned\" "
+                "server=a:1 why=\"the fleet's lock is held by h:7: scale up\"\n");
     end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", "");
-    pass(s, "level=info msg=\"groups are tended again\"\n");
+    pass(s, "<6>level=info msg=\"groups are tended again\"\n");
     end(s, DS_PASS_BUSY, words, 75 << 8, "no JSON", line);
 }
 
@@ -245,7 +248,7 @@ static void a_refusal_is_not_forgotten_by_a_pass_that_left_something_out(void **
 
     refuse(s, 0, "0", "no");
     s->pass.n_refusals = 1;
-    pass(s, "level=warn msg=\"group refused, it stays where it is\" "
+    pass(s, "<4>level=warn msg=\"group refused, it stays where it is\" "
             "group=\"{job=\\\"0\\\"}\" from=a:1 to=b:1 why=no\n");
     s->pass.n_refusals = 0;
     s->pass.n_undone = 1;
@@ -268,7 +271,7 @@ static void a_remark_is_said_once(void **state)
     listen_to(s);
     for (int i = 0; i < 3; i++)
         ds_tender_log_remark(&s->log, &s->child);
-    assert_said(s, "level=warn msg=\"not all groups can be tended\" "
+    assert_said(s, "<4>level=warn msg=\"not all groups can be tended\" "
                    "why=\"2 groups have labels that no URL can say\"\n");
     listen_to(s);
     ds_tender_log_remark(&s->log, NULL);
