@@ -46,7 +46,8 @@ class Load:
 
     name = "load"
 
-    def __init__(self, env, address, questions, connections=64, n=0, body=100):
+    def __init__(self, env, address, questions, connections=64, n=0, body=100,
+                 prefix=()):
         program, table = env.path("load"), env.path("load.table")
         if not os.path.exists(program):
             subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-o", program,
@@ -55,7 +56,7 @@ class Load:
         kind = "fcgi" if hasattr(address, "listen") else "http"
         where = getattr(address, "listen", getattr(address, "address", address))
         self.proc = subprocess.Popen(
-            [program, kind, where, str(connections), str(n), table, str(body)],
+            [*prefix, program, kind, where, str(connections), str(n), table, str(body)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         env.add(self)
 
