@@ -59,7 +59,7 @@ class Machine:
         root = os.path.join(self.dir, "files")
         subprocess.run(["make", "-s", "-o", "all", "install", f"BIN={BIN}", f"DESTDIR={root}",
                         "PREFIX=/usr/local"], cwd=TOP, check=True, stdin=subprocess.DEVNULL)
-        shutil.copytree(os.path.join(TOP, "examples"), f"{root}/root/dshard/examples")
+        shutil.copytree(os.path.join(TOP, "examples"), f"{root}/srv/dshard/examples")
         for path, text in files.items():
             os.makedirs(os.path.dirname(root + path), exist_ok=True)
             with open(root + path, "w", encoding="utf-8") as f:
@@ -96,10 +96,10 @@ class Machine:
         return ["nsenter", "-t", str(self.init()), *(f"--{n}" for n in namespaces), "--"]
 
     def run(self, script, check=True):
-        """What a script there says, as root in /root/dshard."""
+        """What a script there says, as root in /srv/dshard."""
         done = subprocess.run(
             [*self.enter("mount", "uts", "ipc", "net", "pid", "cgroup"), "sh", "-euc",
-             f"cd /root/dshard\n{script}"], check=False, start_new_session=True,
+             f"cd /srv/dshard\n{script}"], check=False, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, timeout=60,
             env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"})
