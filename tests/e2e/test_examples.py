@@ -284,16 +284,18 @@ def test_nginx_keeps_connections_and_learns_of_servers_that_come(env):
 
     assert update() == (0, "") and "reconfiguring" not in nginx.log()
     push_to_all(gateways[:2])
-    assert [kept_connections(g) for g in gateways] == [1, 1, 0]
+    # Of about 15 pushes to each; the next one may come before the last one's is put back.
+    kept = [kept_connections(g) for g in gateways]
+    assert 1 <= min(kept[:2]) and max(kept) <= 4 and kept[2] == 0, kept
 
     state.write([g.address for g in gateways], generation=2)
     wait_until(lambda: proxy.request("GET", "/-/ready").header("X-Dshard-Generation") == "2", 5)
     push_to_all(gateways)  # the third one, whom nginx does not know, as well
-    assert kept_connections(gateways[2]) == 0
+    wait_until(lambda: kept_connections(gateways[2]) == 0, 5, "them to be closed")
     status, output = update()
     assert status == 0, output
     wait_until(lambda: "reconfiguring" in nginx.log(), 5, "nginx to be told")
-    wait_until(lambda: push_to_all(gateways) or kept_connections(gateways[2]) == 1, 10)
+    wait_until(lambda: push_to_all(gateways) or kept_connections(gateways[2]) >= 1, 10)
 
 
 @pytest.mark.skipif(bool(wrapper()), reason="the program calls dshard by its name")

@@ -64,7 +64,7 @@ class Fleet:
         return self.state.server(gateway.address)
 
     def await_health(self, gateway, health, timeout=10):
-        wait_until(lambda: self.server(gateway)["health"] == health, timeout,
+        wait_until(lambda: (self.server(gateway) or {}).get("health") == health, timeout,
                    f"{gateway.address} to be {health}")
 
     def follows_within(self, seconds, gateway=None):
