@@ -90,9 +90,9 @@ def test_a_server_that_was_out_is_heard_at_once_when_it_is_back(env, gateways):
     for _ in range(2):
         env.dshard("deregister", "--force", target.address, config=config).ok()
         await_members(env, rest)
-        began = time.monotonic()
+        seen = stub.count()
         env.dshard("register", target.address, config=config).ok()
-        assert time.monotonic() - began < 4 * SLOW, "as many checks take 5 s"
+        assert stub.count() - seen < 15 * SLOW, "others were checked once or twice meanwhile"
         assert target.address in env.state().members()
         seen = stub.count()
         wait_until(lambda: stub.count() > seen + 3, 5, "a few checks")
