@@ -54,7 +54,6 @@ void ds_response_begin(struct ds_response *response, unsigned status)
     response->status = status;
     ds_buf_clear(&response->head);
     ds_buf_clear(&response->body);
-    ds_buf_adds(&response->head, status_line(status));
 }
 
 void ds_response_header(struct ds_response *response, const char *name, const char *value)
@@ -111,7 +110,10 @@ void ds_response_finish(struct ds_response *response, const char *type,
     ds_buf_addu(head, response->body.len);
     ds_buf_adds(head, "\r\nX-Dshard-Generation: ");
     ds_buf_addu(head, generation);
-    ds_buf_adds(head, "\r\n\r\n");
+    ds_buf_adds(head, "\r\n");
+    /* Behind the others: of HAProxy's FastCGI a Location after it would make a 302. */
+    ds_buf_adds(head, status_line(response->status));
+    ds_buf_adds(head, "\r\n");
     if (part == DS_RESPONSE_HEAD)
         ds_buf_clear(&response->body);
 }

@@ -24,7 +24,7 @@ void ds_response_init(struct ds_response *response);
 void ds_response_release(struct ds_response *response); /* may be called twice */
 void ds_auto_response(struct ds_response *response);
 
-/* Drops what was there and writes the status line. */
+/* Drops what was there; ds_response_finish() writes the status line. */
 void ds_response_begin(struct ds_response *response, unsigned status);
 /* The value is ours or was checked: nothing is escaped. */
 void ds_response_header(struct ds_response *response, const char *name,

@@ -75,7 +75,7 @@ static bool is_whole(const unsigned char *answer, size_t len)
 static bool ask(int fd)
 {
     static unsigned char answer[ANSWER_MAX];
-    static const char wanted[] = "Status: 307 ";
+    static const char wanted[] = "\nStatus: 307 ";
     size_t len = 0;
 
     if (send(fd, REQUEST, sizeof REQUEST - 1, MSG_NOSIGNAL) != sizeof REQUEST - 1)
@@ -87,8 +87,7 @@ static bool ask(int fd)
             return false;
         len += (size_t)n;
     }
-    return len > HEADER + sizeof wanted &&
-           memcmp(answer + HEADER, wanted, sizeof wanted - 1) == 0;
+    return memmem(answer, len, wanted, sizeof wanted - 1);
 }
 
 static int compare(const void *a, const void *b)

@@ -9,8 +9,8 @@ import pytest
 from testenv import BIN, Env
 
 # Not one of them may be missing: a test that does not run proves nothing.
-NEEDED = ("clang++", "curl", "lighttpd", "nginx", "node", "prometheus", "prometheus-pushgateway",
-          "ruby", "spawn-fcgi", "wget")
+NEEDED = ("clang++", "curl", "haproxy", "lighttpd", "nginx", "node", "prometheus",
+          "prometheus-pushgateway", "ruby", "spawn-fcgi", "wget")
 
 
 def pytest_sessionstart(session):

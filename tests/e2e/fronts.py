@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 
-from testenv import BIN, TOP, Apache, Lighttpd, RawHTTP, free_port, wait_until
+from testenv import BIN, TOP, Apache, HAProxy, Lighttpd, RawHTTP, free_port, wait_until
 from testenv.process import _session_pids as session_pids
 
 PROGRAM = os.path.join(BIN, "dshard-fcgi")
@@ -156,6 +156,23 @@ def nginx_auth(env, fcgi, more=()):
     return env.nginx(path=NGINX_AUTH_EXAMPLE, replacements=[
         ("unix:/run/dshard/fcgi.sock;", f"{fcgi.nginx_address};"),
         ("listen 9091;", "listen 127.0.0.1:@PORT@;"), *more])
+
+
+def haproxy(env, fcgi):
+    """HAProxy, which asks what we can before it asks for anything."""
+    server = env.add(HAProxy(env.dir, conf=f"""
+fcgi-app dshard
+    docroot /
+    option get-values
+    option keep-conn
+frontend push
+    bind 127.0.0.1:@PORT@
+    default_backend handler
+backend handler
+    use-fcgi-app dshard
+    server handler {fcgi.listen.removeprefix("unix:")} proto fcgi
+"""))
+    return server.start()
 
 
 def handlers_of(state):

@@ -40,7 +40,7 @@ class Program:
 
 
 def answer(text):
-    assert text.startswith(b"Status: 307 ") and f"Location: http://{OWNER}{PUSH}".encode() in text
+    assert b"\r\nStatus: 307 " in text and f"Location: http://{OWNER}{PUSH}".encode() in text
     return text
 
 

@@ -257,6 +257,19 @@ def test_what_reaches_the_handler_through_apache_is_what_the_client_sent(env, fl
     assert len(targets) > 100 and n_redirects > 50
 
 
+def test_haproxy_makes_nothing_else_of_the_answers(env, fleet):
+    """Of a Location behind the Status it makes a 302, which clients follow with a GET."""
+    front = fronts.Front(fronts.haproxy(env, fleet.fcgi).address)
+    owner = fleet.owner(KEY)
+    for target in SPELLINGS:
+        answer = front.request("PUT", target, b"m 1\n" * 20000)
+        assert (answer.status, answer.header("Status")) == (307, None), answer
+        assert front.push("PUT", target) == 200
+    assert fleet.where(GROUP) == [owner]
+    assert front.request("PUT", KILLERS[0], b"m 1\n").status == 400
+    assert front.request("GET", "/-/ready").status == 200
+
+
 def test_the_proxy_tells_who_got_it(env, fleet):
     proxy, _ = fronts.nginx_example(env, fleet.fcgi)
     answer = proxy.request("PUT", SPELLINGS[0], b"m 1\n")

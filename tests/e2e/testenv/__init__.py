@@ -15,14 +15,14 @@ from .process import Process
 from .programs import Dshard, Fcgi, Result, Watch, clean_environ
 from .rawhttp import RawHTTP, Response, Stub
 from .schema import check_schema
-from .servers import Lighttpd, Nginx, Prometheus, Pushgateway
+from .servers import HAProxy, Lighttpd, Nginx, Prometheus, Pushgateway
 from .state import State, digest, murmur3
 from .wait import WaitTimeout, wait_until
 
 __all__ = [
     "BIN", "TOP", "Answer", "Apache", "ConfigFile", "Consul", "ConsulCluster", "ConsulPorts",
-    "Dshard", "Env", "FakeConsul", "Fcgi", "Lighttpd", "Nginx", "Process", "Prometheus",
-    "Pushgateway", "RawHTTP", "Response", "Result", "State", "Stub", "Tls", "WaitTimeout", "Watch",
-    "check_schema", "clean_environ", "digest", "entry", "find_consul", "free_port", "murmur3",
-    "need_consul", "wait_until",
+    "Dshard", "Env", "FakeConsul", "Fcgi", "HAProxy", "Lighttpd", "Nginx", "Process",
+    "Prometheus", "Pushgateway", "RawHTTP", "Response", "Result", "State", "Stub", "Tls",
+    "WaitTimeout", "Watch", "check_schema", "clean_environ", "digest", "entry", "find_consul",
+    "free_port", "murmur3", "need_consul", "wait_until",
 ]

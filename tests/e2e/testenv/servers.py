@@ -221,6 +221,28 @@ class Lighttpd(Process):
         return RawHTTP.once(self.address, method, target, body, headers, timeout)
 
 
+class HAProxy(Process):
+    """conf: its configuration behind the usual timeouts, @PORT@ as for Nginx."""
+
+    death_signal = signal.SIGTERM
+    expected_exits = (0, 128 + signal.SIGTERM)
+
+    def __init__(self, directory, conf):
+        self.host, self.port = "127.0.0.1", free_port()
+        self.address = f"{self.host}:{self.port}"
+        super().__init__(f"haproxy-{self.port}", directory)
+        self.conf = os.path.join(self.dir, f"haproxy-{self.port}.cfg")
+        with open(self.conf, "w", encoding="utf-8") as f:
+            f.write("defaults\n  mode http\n  timeout connect 10s\n  timeout client 30s\n"
+                    "  timeout server 30s\n" + conf.replace("@PORT@", str(self.port)))
+
+    def command(self):
+        return ["haproxy", "-db", "-f", self.conf]
+
+    def is_ready(self):
+        return can_connect(self.host, self.port)
+
+
 class Prometheus(Process):
     """conf: prometheus.yml as text; or path, with replacements."""
 
