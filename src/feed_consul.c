@@ -92,6 +92,8 @@ static void track_disputed(struct consul_feed *feed, int64_t now_ms)
                    DS_ADDRESS_MAX);
     }
     feed->own->ops->track(feed->own, disputed, n, now_ms);
+    feed->fleet.fds_wanted = feed->own->ops->view(feed->own)->fds_wanted;
+    feed->fleet.at_once = feed->own->ops->view(feed->own)->at_once;
 }
 
 /* ---- the feed ---- */

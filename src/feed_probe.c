@@ -8,18 +8,24 @@
  * reason shown.  A refused connection is tried again at once-and-a-bit (a restart in
  * between would be missed otherwise) and then needs no further confirmation.
  *
- * With fewer descriptors than servers, whoever got none is tried again in a moment, and
- * until then nobody else: who has waited longest is the first then.
+ * With few descriptors only so many checks are under way at once (slots.h), and who has
+ * waited longest is the next.  Should one get no descriptor nevertheless, it is tried
+ * again in a moment, and until then nobody else.
  */
 #include "dshard/clock.h"
 #include "dshard/discovery.h"
+#include "dshard/slots.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
-static const int64_t ONCE_MS = INT64_MAX / 4; /* an interval that never ends */
-
-enum { REFUSED_RETRY_MS = 200, STARVED_MS = 50, ANSWER_MAX = 64 * 1024 };
+enum {
+    REFUSED_RETRY_MS = 200,
+    STARVED_MS = 50,
+    SLOW_PART = 4, /* slow: a check that took this part of the timeout, or more */
+    ANSWER_MAX = 64 * 1024,
+};
 
 struct probe {
     struct ds_server server;
@@ -29,10 +35,10 @@ struct probe {
     int64_t
         turn_ms; /* when it was due first, if it got no descriptor; INT64_MAX: not so */
     bool retry;  /* the last one was refused, this is the second look */
+    bool slow;   /* the last one took long */
     struct ds_sighting sighting;
 };
 
-/* What feed and one-shot check share. */
 struct prober {
     struct ds_feed feed; /* first: a struct prober is a struct ds_feed */
     struct ds_http_loop *loop;
@@ -41,6 +47,8 @@ struct prober {
     struct probe **probes; /* sorted by address; each its own allocation: curl has them */
     size_t n;
     uint64_t seq; /* of all: who comes back counts on, and is not mistaken for the past */
+    uint64_t fds_max; /* what this process may open */
+    struct ds_slots slots;
     int64_t pause_until_ms; /* no check starts before: there are no descriptors */
     bool news;
     struct ds_fleet fleet;
@@ -122,15 +130,17 @@ static void probe_done(void *arg, struct ds_http_response *response)
 {
     struct probe *probe = arg;
     struct prober *prober = probe->owner;
-    enum ds_sight sight = judge(probe, response);
     int64_t now_ms = ds_clock_mono_ms();
+    enum ds_sight sight;
 
     probe->transfer = NULL;
     if (is_our_fault(response)) {
         probe->due_ms = prober->pause_until_ms = now_ms + STARVED_MS;
         return;
     }
+    sight = judge(probe, response);
     probe->turn_ms = INT64_MAX;
+    probe->slow = now_ms - probe->started_ms >= prober->timeout_ms / SLOW_PART;
     if (sight == DS_SIGHT_NONE) { /* refused once: look again before believing it */
         probe->retry = true;
         probe->due_ms = now_ms + REFUSED_RETRY_MS;
@@ -182,6 +192,19 @@ static struct probe *take_probe(struct prober *prober, const char *address)
     return NULL;
 }
 
+static void share_slots(struct prober *prober)
+{
+    size_t n = prober->n, wanted;
+    bool names = false;
+
+    for (size_t i = 0; i < n; i++)
+        names = names || ds_address_is_name(prober->probes[i]->server.address);
+    prober->slots = ds_slots_share(prober->fds_max, n, names);
+    wanted = ds_slots_fds(n, names);
+    prober->fleet.at_once = prober->slots.most;
+    prober->fleet.fds_wanted = prober->slots.most < n ? wanted : 0;
+}
+
 static void prober_track(struct ds_feed *feed, const struct ds_standing *servers,
                          size_t n, int64_t now_ms)
 {
@@ -206,6 +229,7 @@ static void prober_track(struct ds_feed *feed, const struct ds_standing *servers
     free(prober->probes);
     prober->probes = probes;
     prober->n = n;
+    share_slots(prober);
     rebuild_fleet(prober);
 }
 
@@ -216,21 +240,30 @@ static int by_turn(const void *a, const void *b)
     return (x->turn_ms > y->turn_ms) - (x->turn_ms < y->turn_ms);
 }
 
-/* Those that have waited longest come first: there may be no descriptor for the last. */
-static void start_due(struct prober *prober, int64_t now_ms)
+/* How many checks are under way; slow: those that take long among them. */
+static size_t count_under_way(const struct prober *prober, size_t *slow)
 {
-    DS_AUTO(ptr) void *list = NULL;
-    struct probe **due;
     size_t n = 0;
 
-    if (now_ms < prober->pause_until_ms)
-        return;
-    for (size_t i = 0; i < prober->n; i++)
-        n += !prober->probes[i]->transfer && now_ms >= prober->probes[i]->due_ms;
-    if (!n)
-        return;
-    due = list = ds_xcalloc(n, sizeof *due);
-    n = 0;
+    *slow = 0;
+    for (size_t i = 0; i < prober->n; i++) {
+        n += prober->probes[i]->transfer != NULL;
+        *slow += prober->probes[i]->transfer && prober->probes[i]->slow;
+    }
+    return n;
+}
+
+static bool has_slot(const struct prober *prober, const struct probe *probe, size_t n,
+                     size_t n_slow)
+{
+    return n < prober->slots.most && (!probe->slow || n_slow < prober->slots.most_slow);
+}
+
+/* Whose check is due, in the order of their turns; their number. */
+static size_t list_due(const struct prober *prober, struct probe **due, int64_t now_ms)
+{
+    size_t n = 0;
+
     for (size_t i = 0; i < prober->n; i++) {
         struct probe *probe = prober->probes[i];
 
@@ -240,9 +273,29 @@ static void start_due(struct prober *prober, int64_t now_ms)
             probe->turn_ms = probe->due_ms;
         due[n++] = probe;
     }
-    qsort(due, n, sizeof *due, by_turn);
-    for (size_t i = 0; i < n; i++)
+    qsort(due, n, sizeof(struct probe *), by_turn);
+    return n;
+}
+
+/* Those that have waited longest come first: there may be no slot for the last. */
+static void start_due(struct prober *prober, int64_t now_ms)
+{
+    DS_AUTO(ptr) void *list = NULL;
+    struct probe **due;
+    size_t n_due, n, n_slow;
+
+    n = count_under_way(prober, &n_slow);
+    if (now_ms < prober->pause_until_ms || n >= prober->slots.most)
+        return;
+    due = list = ds_xcalloc(prober->n, sizeof(struct probe *));
+    n_due = list_due(prober, due, now_ms);
+    for (size_t i = 0; i < n_due; i++) {
+        if (!has_slot(prober, due[i], n, n_slow))
+            continue;
         probe_start(due[i], now_ms);
+        n++;
+        n_slow += due[i]->slow;
+    }
 }
 
 static int prober_tick(struct ds_feed *feed, int64_t now_ms)
@@ -261,12 +314,18 @@ static int64_t prober_next_ms(const struct ds_feed *feed)
 {
     const struct prober *prober = (const struct prober *)feed;
     int64_t next = INT64_MAX;
+    size_t n, n_slow;
 
     if (prober->news)
         return 0;
+    n = count_under_way(prober, &n_slow);
     for (size_t i = 0; i < prober->n; i++) {
-        if (!prober->probes[i]->transfer && prober->probes[i]->due_ms < next)
-            next = prober->probes[i]->due_ms;
+        const struct probe *probe = prober->probes[i];
+
+        /* Without a slot it can begin only when another one ends. */
+        if (!probe->transfer && probe->due_ms < next &&
+            has_slot(prober, probe, n, n_slow))
+            next = probe->due_ms;
     }
     return next < prober->pause_until_ms ? prober->pause_until_ms : next;
 }
@@ -284,6 +343,15 @@ static const struct ds_feed_ops prober_ops = {
     .free = prober_free,
 };
 
+static uint64_t fds_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return limit.rlim_cur;
+}
+
 struct ds_feed *ds_feed_probe_new(const struct ds_config *config,
                                   struct ds_http_loop *loop, struct ds_error *err)
 {
@@ -295,6 +363,7 @@ struct ds_feed *ds_feed_probe_new(const struct ds_config *config,
     prober = ds_xcalloc(1, sizeof *prober);
     prober->feed.ops = &prober_ops;
     prober->loop = loop;
+    prober->fds_max = fds_max();
     prober->scheme = ds_xstrdup(config->pushgateway.scheme);
     prober->path =
         ds_xasprintf("%s%s", config->pushgateway.route_prefix, config->health_check.path);
@@ -303,39 +372,4 @@ struct ds_feed *ds_feed_probe_new(const struct ds_config *config,
     prober->interval_ms = config->health_check.interval_ms;
     prober->timeout_ms = config->health_check.timeout_ms;
     return &prober->feed;
-}
-
-int ds_probe_all(const struct ds_config *config, const struct ds_server *servers,
-                 size_t n, struct ds_sighting *items, struct ds_error *err)
-{
-    struct ds_http_loop *loop = ds_http_loop_new();
-    struct ds_feed *feed = ds_feed_probe_new(config, loop, err);
-    DS_AUTO(ptr) void *list = ds_xcalloc(n, sizeof(struct ds_standing));
-    struct ds_standing *standings = list;
-    size_t left = n;
-
-    if (!feed) {
-        ds_http_loop_free(loop);
-        return -1;
-    }
-    for (size_t i = 0; i < n; i++)
-        standings[i].server = servers[i];
-    ((struct prober *)feed)->interval_ms = ONCE_MS;
-    feed->ops->track(feed, standings, n, ds_clock_mono_ms());
-    while (left) {
-        int64_t now_ms = ds_clock_mono_ms(), next;
-
-        left = 0;
-        feed->ops->tick(feed, now_ms);
-        for (size_t i = 0; i < n; i++)
-            left += !((struct prober *)feed)->probes[i]->sighting.seq;
-        next = feed->ops->next_ms(feed);
-        if (left)
-            ds_http_loop_run(loop, NULL, 0, next == INT64_MAX ? 1000 : next - now_ms);
-    }
-    for (size_t i = 0; i < n; i++)
-        items[i] = ((struct prober *)feed)->probes[i]->sighting;
-    feed->ops->free(feed);
-    ds_http_loop_free(loop);
-    return 0;
 }

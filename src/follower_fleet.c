@@ -202,6 +202,24 @@ static void take_discoveries(struct ds_follower *follower)
     ds_follower_track(follower);
 }
 
+static void log_shortage(struct ds_follower *follower, const struct ds_fleet *fleet)
+{
+    bool is_short = fleet->fds_wanted > 0;
+
+    if (is_short && !follower->fds_short) {
+        DS_AUTO(str) char *at_once = ds_xasprintf("%zu", fleet->at_once);
+        DS_AUTO(str)
+        char *remedy = ds_xasprintf("LimitNOFILE=%zu in the unit, or ulimit -n %zu",
+                                    fleet->fds_wanted, fleet->fds_wanted);
+
+        ds_log(DS_LOG_WARN,
+               "too few file descriptors to check all servers at once; when many hang, "
+               "others are checked later",
+               "at_once", at_once, "remedy", remedy, NULL);
+    }
+    follower->fds_short = is_short;
+}
+
 static void log_agreement(struct ds_follower *follower)
 {
     const char *why = ds_accord_error(follower->accord);
@@ -245,6 +263,7 @@ void ds_follower_step(struct ds_follower *follower)
     take_discoveries(follower);
     set_cleaning(follower);
     fleet = follower->feed->ops->view(follower->feed);
+    log_shortage(follower, fleet);
     for (size_t i = 0; i < state->n_servers; i++) {
         struct ds_standing *standing = &state->servers[i];
 

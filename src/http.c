@@ -293,11 +293,24 @@ struct ds_http_transfer *ds_http_start(struct ds_http_loop *loop,
     return transfer;
 }
 
-/* curl has no code of its own for a resolver that could not be started. */
+/* There is not what a resolver takes. */
+static bool lacks_descriptors(void)
+{
+    DS_AUTO(fd) int a = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    DS_AUTO(fd) int b = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    DS_AUTO(fd) int c = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return a < 0 || b < 0 || c < 0;
+}
+
+/* curl has no code of its own for a resolver that could not be started, or that could
+   open nothing, nor for a file of certificates that it could not open for that. */
 static bool is_local(CURLcode code, const char *words)
 {
     return code == CURLE_OUT_OF_MEMORY || code == CURLE_FAILED_INIT ||
-           strstr(words, "thread failed to start");
+           strstr(words, "thread failed to start") ||
+           ((code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_SSL_CACERT_BADFILE) &&
+            lacks_descriptors());
 }
 
 static void fill_failure(struct ds_http_transfer *transfer, CURLcode code)

@@ -36,6 +36,10 @@ struct ds_fleet {
     bool fresh;     /* its last answer was good: what is listed is what there is */
     bool lists_any; /* there is somebody in it */
     bool deserted;  /* the last answer was good and lists nobody, though it did before */
+    /* Fewer are checked at once than there are, and this many descriptors would change
+       it; 0: all are, as far as descriptors go. */
+    size_t fds_wanted;
+    size_t at_once;
     char error[DS_ERROR_TEXT_MAX]; /* not fresh: why; UTF-8 is not certain */
 };
 
@@ -79,7 +83,8 @@ struct ds_feed *ds_feed_new(const struct ds_config *config, struct ds_http_loop 
 /*
  * One check of many servers at once, for commands: items[i] is about servers[i].  A
  * refused connection is tried again, as watch does.  Waits at most a little longer than
- * the configured timeout.
+ * the configured timeout, and so again for as many as there were no descriptors for at
+ * once; a server that could not be asked, for want of them, has failed, and seq is 0.
  */
 int ds_probe_all(const struct ds_config *config, const struct ds_server *servers,
                  size_t n, struct ds_sighting *items, struct ds_error *err) DS_NODISCARD;

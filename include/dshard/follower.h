@@ -25,6 +25,7 @@ struct ds_follower {
     struct ds_accord *accord;          /* NULL: standalone */
     bool agreement_lost;               /* as it was logged last */
     bool source_lost, source_deserted; /* as it was logged last */
+    bool fds_short;                    /* as it was logged last */
     char ring_digest[DS_DIGEST_MAX]; /* of the published ring, as it was seen last, and */
     int64_t ring_taken_ms;           /* since when, as ds_follower_now_ms() */
     int64_t overlay_until_ms; /* when a server that only we see down is the decider's
