@@ -236,6 +236,25 @@ def test_no_server_that_answers_is_down_for_a_lack_of_descriptors(env):
     assert "server down" not in watch.log()
 
 
+@only_root
+def test_no_server_with_a_name_is_down_for_a_lack_of_descriptors(env):
+    stub = env.stub(host="0.0.0.0", port=free_port())
+    port = stub.address.rsplit(":", 1)[1]
+    with open(env.path("hosts"), "w", encoding="utf-8") as f:
+        f.writelines(f"127.0.1.{i} pg{i}.example\n" for i in range(1, 201))
+    names = sorted(f"pg{i}.example:{port}" for i in range(1, 201))
+    config = env.config(names, health_check={"interval": "1s", "timeout": "15s"})
+    watch = watch_behind(env, config, "unshare", "-m", "sh", "-c",
+                         'mount --bind "$0" /etc/hosts && exec prlimit --nofile=64:64 "$@"',
+                         env.path("hosts")).start()
+    wait_until(lambda: env.state().members() == names, 30, "all of them")
+    seen = stub.count()
+    wait_until(lambda: stub.count() > seen + 600, 30, "three checks of each")
+    assert "server down" not in watch.log() and "not written" not in watch.log()
+    assert watch.log().count("too few file descriptors") == 1
+    assert "LimitNOFILE=624 " in watch.log()
+
+
 # ---- all of them ---------------------------------------------------------------------
 
 
