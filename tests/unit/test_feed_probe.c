@@ -351,6 +351,47 @@ static void few_descriptors_are_shared(void **state)
     assert_in_range(most, 3, 5);
 }
 
+/* Eight slots, sixteen servers that hang: who answers is still checked at its times, the
+   hung ones have their turns, and nothing spins while they wait. */
+static void hung_servers_leave_slots_to_those_that_answer(void **state)
+{
+    enum { HUNG = 16, LIMIT = 32, CHECKS = 30, TURNS_MAX = 2000 };
+    struct tiny *tiny = tiny_start(WELL, DS_COUNT(WELL), NULL);
+    DS_AUTO(fd) int silent = listen_in_silence();
+    struct ds_server servers[HUNG + 1];
+    DS_AUTO(watcher) struct watcher w;
+    struct rlimit before, limit;
+    size_t checks = 0, turns = 0;
+    int64_t start_ms;
+    uint64_t last = 0;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = before;
+    limit.rlim_cur = LIMIT;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    watcher_init(&w, "");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    fill_servers(servers, HUNG, port_of(silent));
+    servers[HUNG] = server_at("127.0.1.1", tiny->port);
+    track(w.feed, servers, HUNG + 1, ds_clock_mono_ms());
+    assert_int_equal(w.feed->ops->view(w.feed)->at_once, 8);
+    assert_int_equal(w.feed->ops->view(w.feed)->fds_wanted, HUNG + 1 + 24);
+    for (size_t i = 0; i < HUNG; i++)
+        run_until_seq(&w, i, 1); /* they are known to be slow now */
+    start_ms = ds_clock_mono_ms();
+    while (checks < CHECKS && ds_clock_mono_ms() < start_ms + DEADLINE_MS) {
+        turn(&w);
+        turns++;
+        checks += seq_of(&w, HUNG) != last;
+        last = seq_of(&w, HUNG);
+    }
+    assert_int_equal(checks, CHECKS);
+    assert_in_range(ds_clock_mono_ms() - start_ms, 2000, 9000);
+    assert_in_range(turns, CHECKS, TURNS_MAX);
+    tiny_stop(tiny);
+}
+
 static void refused_once_is_looked_at_again(void **state)
 {
     DS_AUTO(watcher) struct watcher w;
@@ -506,6 +547,7 @@ int main(void)
         cmocka_unit_test(a_server_that_hangs_delays_no_other),
         cmocka_unit_test(refused_once_is_looked_at_again),
         cmocka_unit_test(few_descriptors_are_shared),
+        cmocka_unit_test(hung_servers_leave_slots_to_those_that_answer),
         cmocka_unit_test(checks_begin_an_interval_apart),
         cmocka_unit_test(each_check_connects_anew),
         cmocka_unit_test(servers_come_and_go),
