@@ -110,19 +110,17 @@ void ds_conns_drop(struct ds_conns *conns, struct ds_conn *conn)
     conns->n--;
 }
 
-bool ds_conns_evict(struct ds_conns *conns)
+struct ds_conn *ds_conns_oldest(const struct ds_conns *conns)
 {
-    struct ds_conn *victim = NULL;
+    struct ds_conn *oldest = NULL;
 
     for (int state = DS_CONN_IDLE; state < DS_N_CONN_STATES; state++) {
-        struct ds_conn *oldest = conns->first[state];
+        struct ds_conn *conn = conns->first[state];
 
-        if (oldest && (!victim || oldest->turn < victim->turn))
-            victim = oldest;
+        if (conn && (!oldest || conn->turn < oldest->turn))
+            oldest = conn;
     }
-    if (victim)
-        ds_conns_drop(conns, victim);
-    return victim;
+    return oldest;
 }
 
 static size_t expire_list(struct ds_conns *conns, enum ds_conn_state state,

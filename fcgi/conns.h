@@ -77,10 +77,10 @@ void ds_conns_move(struct ds_conns *conns, struct ds_conn *conn, enum ds_conn_st
 void ds_conns_progress(struct ds_conns *conns, struct ds_conn *conn, size_t len,
                        int64_t now_ms);
 
-/* Makes room: drops the connection that has been idle, or reading or sending without
+/* Who is to make room: the connection that has been idle, or reading or sending without
    progress, for longest; so one that has just come and is about to send is the last to
-   go. False: there is none. */
-bool ds_conns_evict(struct ds_conns *conns);
+   go.  NULL: there is none. */
+struct ds_conn *ds_conns_oldest(const struct ds_conns *conns);
 
 /* Drops those whose deadline has passed; how many. */
 size_t ds_conns_expire(struct ds_conns *conns, int64_t now_ms);

@@ -59,62 +59,6 @@ static int listen_to(struct ds_transport *t, int op)
     return epoll_ctl(t->epoll, op, t->listening->fd, &event);
 }
 
-/* Accepts one connection; false: none waits, or there is no descriptor for it. */
-static bool accept_one(struct ds_transport *t)
-{
-    int fd = accept4(t->listening->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    struct ds_conn *conn;
-
-    if (fd < 0) {
-        bool is_short =
-            errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
-
-        if (is_short && !ds_conns_evict(&t->conns) && listen_to(t, EPOLL_CTL_DEL) == 0)
-            t->accept_at_ms = t->now_ms + ACCEPT_PAUSE_MS;
-        return false;
-    }
-    conn = ds_conns_add(&t->conns, fd);
-    if (!conn && ds_conns_evict(&t->conns)) /* not before: another may have taken it */
-        conn = ds_conns_add(&t->conns, fd);
-    if (conn)
-        ds_transport_look(t, conn);
-    else
-        close(fd);
-    return true;
-}
-
-/* Nothing new is taken on; what waits in the backlog was connected before. */
-static void begin_stop(struct ds_transport *t)
-{
-    struct ds_conn *next;
-
-    if (ds_transport_is_stopping(t))
-        return;
-    t->stop_at_ms = t->now_ms + DS_STOP_BUDGET_MS;
-    /* Closing it does not: others have the socket, too, and would not be woken for what
-       was told to us. */
-    ds_ignore(listen_to(t, EPOLL_CTL_DEL) < 0);
-    for (int i = 0; i < DS_LISTEN_BACKLOG && accept_one(t); i++)
-        ;
-    t->accept_at_ms = INT64_MAX;
-    ds_listen_close(t->listening);
-    for (struct ds_conn *conn = t->conns.first[DS_CONN_IDLE]; conn; conn = next) {
-        next = conn->next;
-        ds_transport_look(t, conn); /* a request may have come just now */
-        /* One that is new and has sent nothing yet is about to. */
-        if (conn->state == DS_CONN_IDLE && conn->used)
-            ds_conns_drop(&t->conns, conn); /* closing takes it out of epoll */
-    }
-}
-
-static void on_signal(struct ds_transport *t)
-{
-    struct signalfd_siginfo info;
-
-    if (read(t->signals, &info, sizeof info) == (ssize_t)sizeof info)
-        begin_stop(t);
-}
-
 static void on_conn(struct ds_transport *t, struct ds_conn *conn, uint32_t events)
 {
     /* Told once: after the answer to what has come, nothing will come any more. */
@@ -126,6 +70,98 @@ static void on_conn(struct ds_transport *t, struct ds_conn *conn, uint32_t event
     else if (conn->state == DS_CONN_SENDING)
         ds_transport_send_more(t, conn);
     /* else it was closed earlier in this round */
+}
+
+/* False: there is no connection that could make room.  Who is to do it may have got on
+   while nobody looked: then it is the next one's turn. */
+static bool make_room(struct ds_transport *t)
+{
+    struct ds_conn *conn = ds_conns_oldest(&t->conns);
+
+    for (size_t n = t->conns.n; n; n--) {
+        uint64_t turn = conn->turn;
+
+        on_conn(t, conn, 0);
+        if (conn->state == DS_CONN_FREE)
+            return true;
+        if (conn->turn == turn)
+            break;
+        conn = ds_conns_oldest(&t->conns);
+    }
+    if (conn)
+        ds_conns_drop(&t->conns, conn);
+    return conn;
+}
+
+/* The new connection, or -1; *is_short says whether that is for want of descriptors. */
+static int accept_fd(struct ds_transport *t, bool *is_short)
+{
+    int fd = accept4(t->listening->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    *is_short = fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+                           errno == ENOMEM);
+    return fd;
+}
+
+/* Accepts one connection; false: none waits, or there is no descriptor for it. */
+static bool accept_one(struct ds_transport *t)
+{
+    bool is_short;
+    int fd = accept_fd(t, &is_short);
+    struct ds_conn *conn;
+
+    if (is_short && make_room(t))
+        fd = accept_fd(t, &is_short);
+    if (fd < 0) {
+        if (is_short && listen_to(t, EPOLL_CTL_DEL) == 0)
+            t->accept_at_ms = t->now_ms + ACCEPT_PAUSE_MS;
+        return false;
+    }
+    conn = ds_conns_add(&t->conns, fd);
+    if (!conn && make_room(t)) /* not before: another may have taken it */
+        conn = ds_conns_add(&t->conns, fd);
+    if (conn)
+        ds_transport_look(t, conn);
+    else
+        close(fd);
+    return true;
+}
+
+/* One that is new and has sent nothing yet is about to. */
+static void drop_idle(struct ds_transport *t)
+{
+    struct ds_conn *next;
+
+    for (struct ds_conn *conn = t->conns.first[DS_CONN_IDLE]; conn; conn = next) {
+        next = conn->next;
+        ds_transport_look(t, conn); /* a request may have come just now */
+        if (conn->state == DS_CONN_IDLE && conn->used)
+            ds_conns_drop(&t->conns, conn); /* closing takes it out of epoll */
+    }
+}
+
+/* Nothing new is taken on; what waits in the backlog was connected before. */
+static void begin_stop(struct ds_transport *t)
+{
+    if (ds_transport_is_stopping(t))
+        return;
+    t->stop_at_ms = t->now_ms + DS_STOP_BUDGET_MS;
+    /* Closing it does not: others have the socket, too, and would not be woken for what
+       was told to us. */
+    ds_ignore(listen_to(t, EPOLL_CTL_DEL) < 0);
+    drop_idle(t); /* first: they make room for those */
+    for (int i = 0; i < DS_LISTEN_BACKLOG && accept_one(t); i++)
+        ;
+    t->accept_at_ms = INT64_MAX;
+    ds_listen_close(t->listening);
+}
+
+static void on_signal(struct ds_transport *t)
+{
+    struct signalfd_siginfo info;
+
+    if (read(t->signals, &info, sizeof info) == (ssize_t)sizeof info)
+        begin_stop(t);
 }
 
 static int wait_ms(const struct ds_transport *t)

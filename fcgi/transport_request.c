@@ -34,6 +34,10 @@ static void watch(struct ds_transport *t, struct ds_conn *conn, uint32_t events)
 
 static void rest(struct ds_transport *t, struct ds_conn *conn)
 {
+    if (ds_transport_is_stopping(t) && conn->used) {
+        drop(t, conn);
+        return;
+    }
     ds_buf_release(&conn->head);
     ds_conns_move(&t->conns, conn, DS_CONN_IDLE, t->now_ms);
     watch(t, conn, WATCH_IDLE);
@@ -41,11 +45,10 @@ static void rest(struct ds_transport *t, struct ds_conn *conn)
 
 static void become_idle(struct ds_transport *t, struct ds_conn *conn)
 {
-    if (!conn->keep || conn->ends || ds_transport_is_stopping(t)) {
+    if (conn->keep && !conn->ends)
+        rest(t, conn);
+    else
         drop(t, conn);
-        return;
-    }
-    rest(t, conn);
 }
 
 void ds_transport_send_more(struct ds_transport *t, struct ds_conn *conn)

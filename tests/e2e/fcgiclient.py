@@ -110,6 +110,14 @@ def n_sockets(pid):
     return n
 
 
+def can_connect(fcgi):
+    try:
+        fcgi.connect().close()
+    except OSError:
+        return False
+    return True
+
+
 def is_closed(sock):
     """True when the other side has closed; fails on a byte that it sent."""
     try:

@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 import termios
 import threading
 import time
@@ -16,8 +17,8 @@ import pytest
 
 import fcgiclient
 from fcgiclient import (AUTHORIZER, GET_VALUES, GET_VALUES_RESULT, PARAMS, STDIN, UNKNOWN_TYPE,
-                        Closed, ask, begin, head, is_closed, n_sockets, pair, read_answer,
-                        read_record, record, request, stream)
+                        Closed, ask, begin, can_connect, head, is_closed, n_sockets, pair,
+                        read_answer, read_record, record, request, stream)
 from testenv import Fcgi, wait_until
 
 OWNER = "127.0.0.1:1"
@@ -414,21 +415,23 @@ def is_gone(sock):
     return bool(poll.poll(0))
 
 
-def full_house(env):
-    """A handler with room for eight connections, and as many of them."""
+KEPT_PUSH = request("PUT", PUSH, b"m 1\n", keep=True)
+
+
+def full_house(env, room=8):
+    """A handler with room for so many connections, and as many of them."""
     state = env.state()
     state.write([OWNER])
     fcgi = env.add(FewDescriptors(env.dir, state))
-    fcgi.limit = 40
+    fcgi.limit = 32 + room
     fcgi.start()
-    return fcgi, [fcgi.connect() for _ in range(8)]
+    return fcgi, [fcgi.connect() for _ in range(room)]
 
 
 def test_who_has_just_connected_does_not_make_room_for_the_next_one(env):
     fcgi, halves = full_house(env)
-    whole = request("PUT", PUSH, b"m 1\n", keep=True)
     for sock in halves:
-        sock.sendall(whole[:-20])
+        sock.sendall(KEPT_PUSH[:-20])
     wait_until(lambda: not any(map(unread, halves)), what="the halves to be read")
     new = []
     try:
@@ -436,29 +439,68 @@ def test_who_has_just_connected_does_not_make_room_for_the_next_one(env):
             new.append(fcgi.connect())
             wait_until(lambda n=n: sum(map(is_gone, new + halves)) == n, what="room")
         for sock in new:
-            sock.sendall(whole)
+            sock.sendall(KEPT_PUSH)
             assert read_answer(sock).header("Location") == LOCATION
     finally:
         for sock in new + halves:
             sock.close()
 
 
-def test_whose_request_has_come_does_not_make_room(env):
-    fcgi, kept = full_house(env)
-    whole = request("PUT", PUSH, b"m 1\n", keep=True)
-    for sock in kept:
-        sock.sendall(whole)
-        read_answer(sock)
-    os.kill(fcgi.pid, signal.SIGSTOP)
-    try:
-        new = fcgi.connect()
-        for sock in [new, *kept]:
-            sock.sendall(whole)
-    finally:
-        os.kill(fcgi.pid, signal.SIGCONT)
-    for sock in [new, *kept]:
+def assert_all_answered(socks):
+    for sock in socks:
         assert read_answer(sock).header("Location") == LOCATION
         sock.close()
+
+
+def test_whose_request_has_come_does_not_make_room(env):
+    """Of those that have something to say epoll names 64 at a time, and the oldest last."""
+    fcgi, kept = full_house(env, 100)
+    for sock in kept:
+        sock.sendall(KEPT_PUSH)
+        read_answer(sock)
+    fcgi.pause()
+    new = fcgi.connect()
+    for sock in [new, *reversed(kept)]:
+        sock.sendall(KEPT_PUSH)
+    fcgi.resume()
+    assert_all_answered([new, *kept])
+
+
+@pytest.mark.parametrize("want", ["room", "descriptors"])
+def test_at_the_end_who_has_connected_is_served_and_so_is_who_is_there(env, want):
+    fcgi, kept = full_house(env)
+    for sock in kept:
+        sock.sendall(KEPT_PUSH)
+        read_answer(sock)
+    if want == "descriptors":
+        n = len(os.listdir(f"/proc/{fcgi.pid}/fd"))
+        subprocess.run(["prlimit", f"--pid={fcgi.pid}", f"--nofile={n}"], check=True)
+    fcgi.pause()
+    fcgi.signal(signal.SIGTERM)
+    new = [fcgi.connect() for _ in range(4)]
+    for sock in [*new, *kept]:
+        sock.sendall(KEPT_PUSH)
+    fcgi.resume()
+    assert_all_answered([*new, *kept])
+    assert fcgi.wait_exit() == 0
+
+
+def test_a_question_at_the_end_keeps_nobody_waiting(fcgi):
+    question = record(GET_VALUES, pair("FCGI_MPXS_CONNS", ""), id=0)
+    with fcgi.connect() as sock:
+        sock.sendall(KEPT_PUSH)
+        read_answer(sock)
+        sock.sendall(question[:12])
+        wait_until(lambda: not unread(sock), what="the half to be read")
+        ask(fcgi, "PUT", PUSH)
+        fcgi.signal(signal.SIGTERM)
+        wait_until(lambda: not can_connect(fcgi), what="the end to begin")
+        began = time.monotonic()
+        sock.sendall(question[12:])
+        assert read_record(sock)[0] == GET_VALUES_RESULT
+        assert is_closed(sock)
+        assert time.monotonic() - began < 4, "it waited for its last moment"
+    assert fcgi.wait_exit() == 0
 
 
 def test_head_has_no_body(fcgi):

@@ -123,13 +123,13 @@ static void the_one_without_progress_for_longest_makes_room(void **state)
     assert_null(ds_conns_add(&conns, -1));
     ds_conns_progress(&conns, first, ENOUGH, 3);
     ds_conns_progress(&conns, second, ENOUGH - 1, 4); /* not enough */
-    assert_true(ds_conns_evict(&conns));
-    assert_int_equal(second->state, DS_CONN_FREE);
-    assert_true(ds_conns_evict(&conns));
-    assert_int_equal(third->state, DS_CONN_FREE);
-    assert_true(ds_conns_evict(&conns));
-    assert_int_equal(first->state, DS_CONN_FREE);
-    assert_false(ds_conns_evict(&conns));
+    assert_ptr_equal(ds_conns_oldest(&conns), second);
+    ds_conns_drop(&conns, second);
+    assert_ptr_equal(ds_conns_oldest(&conns), third);
+    ds_conns_drop(&conns, third);
+    assert_ptr_equal(ds_conns_oldest(&conns), first);
+    ds_conns_drop(&conns, first);
+    assert_null(ds_conns_oldest(&conns));
 }
 
 static void who_has_waited_longest_makes_room_whatever_for(void **state)
@@ -140,13 +140,13 @@ static void who_has_waited_longest_makes_room_whatever_for(void **state)
     struct ds_conn *idle = begin(DS_CONN_IDLE, 0);
 
     (void)state;
-    assert_true(ds_conns_evict(&conns));
-    assert_int_equal(reading->state, DS_CONN_FREE);
-    assert_true(ds_conns_evict(&conns));
-    assert_int_equal(sending->state, DS_CONN_FREE);
-    assert_true(ds_conns_evict(&conns));
-    assert_int_equal(idle->state, DS_CONN_FREE);
-    assert_false(ds_conns_evict(&conns));
+    assert_ptr_equal(ds_conns_oldest(&conns), reading);
+    ds_conns_drop(&conns, reading);
+    assert_ptr_equal(ds_conns_oldest(&conns), sending);
+    ds_conns_drop(&conns, sending);
+    assert_ptr_equal(ds_conns_oldest(&conns), idle);
+    ds_conns_drop(&conns, idle);
+    assert_null(ds_conns_oldest(&conns));
 }
 
 static void an_idle_one_makes_room_for_one_that_reads_and_came_later(void **state)
@@ -155,9 +155,9 @@ static void an_idle_one_makes_room_for_one_that_reads_and_came_later(void **stat
     struct ds_conn *reading = begin(DS_CONN_READING, 0);
 
     (void)state;
-    assert_true(ds_conns_evict(&conns));
-    assert_int_equal(idle->state, DS_CONN_FREE);
-    assert_int_equal(reading->state, DS_CONN_READING);
+    assert_ptr_equal(ds_conns_oldest(&conns), idle);
+    ds_conns_drop(&conns, idle);
+    assert_ptr_equal(ds_conns_oldest(&conns), reading);
 }
 
 static void a_slow_one_among_many_keeps_its_own_time(void **state)
