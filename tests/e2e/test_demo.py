@@ -13,7 +13,7 @@ import pytest
 
 from testenv import BIN, TOP, Process, clean_environ, need_consul, wait_until
 from testenv.process import _session_pids
-from testenv.wait import SLOW
+from testenv.wait import LONG, SLOW
 
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -158,6 +158,16 @@ def test_keep_stays_until_it_is_interrupted(demo):
     assert int(victim) in _session_pids(it.pid)
     os.kill(int(victim), signal.SIGKILL)
     assert it.interrupt().end() == 0, it.log()
+
+
+@pytest.mark.skipif(not LONG, reason="half a minute for what a user hardly does: torture")
+def test_what_keeps_running_ends_with_who_waits_for_ctrl_c(demo):
+    it = demo("--keep")
+    it.wait_text("Everything keeps running")
+    it.signal(signal.SIGKILL)
+    assert it.wait_exit() == -signal.SIGKILL
+    wait_until(lambda: not _session_pids(it.pid), 20, "its processes to be gone")
+    assert os.listdir(it.temp) == []
 
 
 @pytest.mark.parametrize("until", ["1. Start", "2. Push", "4. Kill", "5. Start"])
