@@ -23,6 +23,7 @@ struct ds_restarts {
     int64_t timeout_ms;
     struct line **lines; /* sorted by address */
     size_t n;
+    size_t at; /* whose turn it is to be asked first */
 };
 
 static void line_free(struct line *line)
@@ -151,22 +152,46 @@ static void ask(const struct ds_restarts *restarts, struct line *line)
     line->transfer = ds_http_start(restarts->loop, &request, take_status, line);
 }
 
+static size_t count_under_way(const struct ds_restarts *restarts)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < restarts->n; i++)
+        n += restarts->lines[i]->transfer != NULL;
+    return n;
+}
+
+/* Asks whose turn it is, from where it stopped the last time. */
+static void ask_due(struct ds_restarts *restarts, const struct ds_state *state,
+                    int64_t now_ms)
+{
+    size_t n = count_under_way(restarts), first = restarts->at;
+
+    for (size_t i = 0; i < restarts->n && n < DS_RESTARTS_AT_ONCE; i++) {
+        size_t at = (first + i) % restarts->n;
+        struct line *line = restarts->lines[at];
+
+        restarts->at = (at + 1) % restarts->n;
+        if (line->transfer || now_ms < line->due_ms)
+            continue;
+        line->due_ms = now_ms + DS_RESTARTS_INTERVAL_MS;
+        if (!is_asked(&state->servers[at]))
+            continue;
+        ask(restarts, line);
+        n++;
+    }
+}
+
 void ds_restarts_tick(struct ds_restarts *restarts, const struct ds_state *state,
                       int64_t now_ms)
 {
     if (!is_tracked(restarts, state))
         track(restarts, state, now_ms);
     for (size_t i = 0; i < restarts->n; i++) {
-        struct line *line = restarts->lines[i];
-
         if (state->servers[i].health.state == DS_HEALTH_DOWN)
-            line->started_us = 0; /* its return is known without us */
-        if (line->transfer || now_ms < line->due_ms)
-            continue;
-        line->due_ms = now_ms + DS_RESTARTS_INTERVAL_MS;
-        if (is_asked(&state->servers[i]))
-            ask(restarts, line);
+            restarts->lines[i]->started_us = 0; /* its return is known without us */
     }
+    ask_due(restarts, state, now_ms);
 }
 
 const char *ds_restarts_take(struct ds_restarts *restarts)
@@ -182,6 +207,7 @@ const char *ds_restarts_take(struct ds_restarts *restarts)
 
 int64_t ds_restarts_next_ms(const struct ds_restarts *restarts)
 {
+    bool is_full = count_under_way(restarts) >= DS_RESTARTS_AT_ONCE;
     int64_t next = INT64_MAX;
 
     for (size_t i = 0; i < restarts->n; i++) {
@@ -189,7 +215,7 @@ int64_t ds_restarts_next_ms(const struct ds_restarts *restarts)
 
         if (line->restarted)
             return 0;
-        if (!line->transfer && line->due_ms < next)
+        if (!is_full && !line->transfer && line->due_ms < next)
             next = line->due_ms;
     }
     return next;

@@ -4,7 +4,8 @@
  * died and came back at once is up all the time, and may have old groups again.
  *
  * Asks every server that is up or held (joining ones are scale's to look at) for
- * /api/v1/status every few seconds; another start_time than before is a restart.
+ * /api/v1/status every few seconds; another start_time than before is a restart.  Only a
+ * few are asked at once, in turn: health checks need the descriptors.
  */
 #ifndef DSHARD_RESTARTS_H
 #define DSHARD_RESTARTS_H
@@ -15,7 +16,11 @@
 #include "dshard/http.h"
 #include "dshard/state.h"
 
-enum { DS_RESTARTS_INTERVAL_MS = 5000 };
+enum {
+    DS_RESTARTS_INTERVAL_MS =
+        5000,                /* longer when the servers answer too slowly for that */
+    DS_RESTARTS_AT_ONCE = 8, /* slots.h knows */
+};
 
 struct ds_restarts;
 

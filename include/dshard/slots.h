@@ -4,8 +4,9 @@
  *
  * The check of an address takes one descriptor, that of a name up to three: a pair to
  * hear from its resolver and what the resolver opens, then a socket for each of IPv4 and
- * IPv6.  Twenty-four are never taken: the state file and its lock, Consul, signals, the
- * pass over the groups and a file of CA certificates need some, too.
+ * IPv6.  Forty-eight are never taken: half of them for the state file and its lock,
+ * Consul, signals, the pass over the groups and a file of CA certificates, half for the
+ * questions of restarts.h, which are asked beside the checks.
  *
  * A server that is slow to answer, or never does, keeps its slot for long.  Where not all
  * servers get one at once, such servers get three of four and leave the others to those
@@ -16,7 +17,7 @@
 
 #include "dshard/base.h"
 
-enum { DS_SLOTS_SPARE_FDS = 24 };
+enum { DS_SLOTS_SPARE_FDS = 48 };
 
 struct ds_slots {
     size_t most, most_slow; /* of all, and of the slow ones among them; at least 1 */

@@ -252,7 +252,7 @@ def test_no_server_with_a_name_is_down_for_a_lack_of_descriptors(env):
     wait_until(lambda: stub.count() > seen + 600, 30, "three checks of each")
     assert "server down" not in watch.log() and "not written" not in watch.log()
     assert watch.log().count("too few file descriptors") == 1
-    assert "LimitNOFILE=624 " in watch.log()
+    assert "LimitNOFILE=648 " in watch.log()
 
 
 # ---- all of them ---------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include "dshard/clock.h"
 #include "dshard/discovery.h"
 #include "dshard/file.h"
+#include "dshard/slots.h"
 #include "tiny.h"
 
 #include <arpa/inet.h>
@@ -317,7 +318,7 @@ static struct rlimit leave_descriptors(unsigned n)
     return before;
 }
 
-/* Twenty servers at a time, none of which answers: each has its turn. */
+/* A third of the servers at a time, none of which answers: each has its turn. */
 static void few_descriptors_are_shared(void **state)
 {
     DS_AUTO(fd) int silent = listen_in_silence();
@@ -333,7 +334,7 @@ static void few_descriptors_are_shared(void **state)
     (void)state;
     watcher_init_timeout(&w, 20, "");
     fill_servers(servers, MANY, port_of(silent));
-    before = leave_descriptors(20);
+    before = leave_descriptors(DS_SLOTS_SPARE_FDS + 20);
     assert_ok(ds_probe_all(&w.config, servers, MANY, items, &err), &err);
     track(w.feed, servers, MANY, ds_clock_mono_ms());
     while (n_left && ds_clock_mono_ms() < end_ms) {
@@ -355,7 +356,7 @@ static void few_descriptors_are_shared(void **state)
    hung ones have their turns, and nothing spins while they wait. */
 static void hung_servers_leave_slots_to_those_that_answer(void **state)
 {
-    enum { HUNG = 16, LIMIT = 32, CHECKS = 30, TURNS_MAX = 2000 };
+    enum { HUNG = 16, LIMIT = DS_SLOTS_SPARE_FDS + 8, CHECKS = 30, TURNS_MAX = 2000 };
     struct tiny *tiny = tiny_start(WELL, DS_COUNT(WELL), NULL);
     DS_AUTO(fd) int silent = listen_in_silence();
     struct ds_server servers[HUNG + 1];
@@ -376,7 +377,8 @@ static void hung_servers_leave_slots_to_those_that_answer(void **state)
     servers[HUNG] = server_at("127.0.1.1", tiny->port);
     track(w.feed, servers, HUNG + 1, ds_clock_mono_ms());
     assert_int_equal(w.feed->ops->view(w.feed)->at_once, 8);
-    assert_int_equal(w.feed->ops->view(w.feed)->fds_wanted, HUNG + 1 + 24);
+    assert_int_equal(w.feed->ops->view(w.feed)->fds_wanted,
+                     HUNG + 1 + DS_SLOTS_SPARE_FDS);
     for (size_t i = 0; i < HUNG; i++)
         run_until_seq(&w, i, 1); /* they are known to be slow now */
     start_ms = ds_clock_mono_ms();

@@ -194,6 +194,55 @@ static void servers_come_and_go(void **state)
     assert_int_equal(ds_restarts_next_ms(f->restarts), INT64_MAX);
 }
 
+static void set_servers(struct fleet *f, size_t n)
+{
+    while (f->state.n_servers)
+        ds_state_remove(&f->state, f->state.servers[0].server.address);
+    for (size_t i = 0; i < n; i++) {
+        DS_AUTO(str) char *address = ds_xasprintf("127.0.1.%zu:%u", i + 1, f->port);
+
+        ds_state_add(&f->state, address, 1)->health.state = DS_HEALTH_UP;
+    }
+}
+
+static void go_on(struct fleet *f)
+{
+    ds_restarts_tick(f->restarts, &f->state, f->now_ms);
+    ds_http_loop_run(f->loop, NULL, 0, 5);
+}
+
+/* Until so many were asked, and those that answer have answered. */
+static void go_on_until(struct fleet *f, size_t n)
+{
+    int64_t deadline = ds_clock_mono_ms() + DEADLINE_MS;
+
+    while (f->tiny->n_requests < n || (f->tiny->rules == FIRST && f->tiny->n_open)) {
+        go_on(f);
+        assert_true(ds_clock_mono_ms() < deadline);
+    }
+    assert_int_equal(f->tiny->n_requests, n);
+}
+
+/* The others have their turns when these have ended. */
+static void few_are_asked_at_once_and_each_in_turn(void **state)
+{
+    enum { MANY = 3 * DS_RESTARTS_AT_ONCE };
+    static const struct tiny_rule hangs[] = {{NULL, NULL, NULL, TINY_KEEP}};
+    struct fleet *f = *state;
+
+    set_servers(f, MANY);
+    serve(f, hangs, 1);
+    f->now_ms += DS_RESTARTS_INTERVAL_MS;
+    go_on_until(f, DS_RESTARTS_AT_ONCE);
+    for (int i = 0; i < 10; i++)
+        go_on(f);
+    assert_int_equal(f->tiny->n_requests, DS_RESTARTS_AT_ONCE);
+    assert_true(ds_restarts_next_ms(f->restarts) == INT64_MAX); /* until one ends */
+    serve(f, FIRST, DS_COUNT(FIRST));
+    go_on_until(f, MANY - DS_RESTARTS_AT_ONCE);
+    assert_true(ds_restarts_next_ms(f->restarts) == f->now_ms + DS_RESTARTS_INTERVAL_MS);
+}
+
 /* They may be freed at any moment, with requests under way. */
 static void a_server_that_hangs_can_be_forgotten(void **state)
 {
@@ -243,6 +292,7 @@ int main(void)
         ASKED(who_was_down_begins_anew),
         ASKED(only_who_may_have_groups_of_ours_is_asked),
         ASKED(servers_come_and_go),
+        ASKED(few_are_asked_at_once_and_each_in_turn),
         ASKED(a_server_that_hangs_can_be_forgotten),
         ASKED(credentials_are_sent_and_must_be_there),
     };

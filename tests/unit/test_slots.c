@@ -11,17 +11,17 @@ static void slots_follow_the_descriptors(void **state)
         bool names;
         size_t most, most_slow;
     } rows[] = {
-        {1024, 1000, false, 1000, 1000}, /* enough: the slow take nothing from others */
-        {1023, 1000, false, 999, 749},
-        {3024, 1000, true, 1000, 1000},
-        {3023, 1000, true, 999, 749},
-        {64, 200, false, 40, 30},
-        {64, 200, true, 13, 9},
-        {32, 200, false, 8, 6},
-        {30, 200, true, 2, 1},
-        {28, 200, false, 4, 3},
-        {25, 200, false, 1, 1},
-        {24, 200, false, 1, 1},
+        {1048, 1000, false, 1000, 1000}, /* enough: the slow take nothing from others */
+        {1047, 1000, false, 999, 749},
+        {3048, 1000, true, 1000, 1000},
+        {3047, 1000, true, 999, 749},
+        {88, 200, false, 40, 30},
+        {88, 200, true, 13, 9},
+        {56, 200, false, 8, 6},
+        {54, 200, true, 2, 1},
+        {52, 200, false, 4, 3},
+        {49, 200, false, 1, 1},
+        {48, 200, false, 1, 1},
         {0, 200, true, 1, 1},
         {7, 1, true, 1, 1},
         {7, 0, false, 1, 1},
