@@ -16,7 +16,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { LONGEST_WAIT_MS = 5000, ONCE_MS = 8000, FDS_WANTED = 8192, STATUS_MAX = 400 };
+enum {
+    LONGEST_WAIT_MS = 5000,
+    ONCE_MS = 8000,
+    STUCK_MS = 2000,
+    FDS_WANTED = 8192,
+    STATUS_MAX = 400,
+};
 
 struct watch {
     const struct ds_watch_options *options;
@@ -255,12 +261,36 @@ static int write_once(struct ds_follower *follower, struct ds_error *err)
     return -1;
 }
 
+/* What was seen of our own checks, and when it changed. */
+struct progress {
+    uint64_t seq;
+    int64_t since_ms;
+};
+
+/* Whether no check has ended for longer than one may take, and be waited for. */
+static bool is_stuck(struct progress *progress, const struct watch *watch,
+                     const struct ds_fleet *fleet)
+{
+    int64_t now_ms = ds_clock_mono_ms();
+    uint64_t seq = 0;
+
+    for (size_t i = 0; i < fleet->n; i++)
+        seq = fleet->items[i].seq > seq ? fleet->items[i].seq : seq;
+    if (seq != progress->seq || !progress->since_ms)
+        *progress = (struct progress){.seq = seq, .since_ms = now_ms};
+    return now_ms - progress->since_ms > watch->config->health_check.interval_ms +
+                                             watch->config->health_check.timeout_ms +
+                                             STUCK_MS;
+}
+
 static int step_until_settled(struct watch *watch, struct ds_http_loop *loop,
                               struct ds_error *err)
 {
     struct ds_follower *follower = &watch->follower;
     const struct ds_fleet *fleet;
     int64_t deadline = ds_clock_mono_ms() + ONCE_MS;
+    struct progress progress = {0};
+    int64_t wait;
 
     for (;;) {
         ds_follower_step(follower);
@@ -272,7 +302,13 @@ static int step_until_settled(struct watch *watch, struct ds_http_loop *loop,
         /* What is open by then (a check that Consul has not run yet) stays as it is. */
         if (fleet->discovers && ds_clock_mono_ms() >= deadline)
             return 0;
-        ds_http_loop_run(loop, NULL, 0, wait_ms(watch));
+        if (!fleet->discovers && is_stuck(&progress, watch, fleet))
+            return ds_fail(err, DS_E_TEMP,
+                           "no server could be checked: this machine has no file "
+                           "descriptor or thread left for that (see ulimit -n, "
+                           "ulimit -u)");
+        wait = wait_ms(watch);
+        ds_http_loop_run(loop, NULL, 0, wait < STUCK_MS ? wait : STUCK_MS);
     }
 }
 

@@ -4,11 +4,12 @@ commands do by themselves is in test_cli_register.py."""
 
 import concurrent.futures
 import os
+import subprocess
 import time
 
 import pytest
 
-from testenv import wait_until
+from testenv import BIN, clean_environ, wait_until
 from testenv.front import Front
 from testenv.wait import SLOW
 
@@ -264,3 +265,19 @@ def test_a_watch_that_starts_while_register_settles_waits_for_it(env, gateways, 
     wait_until(lambda: "watch started" in watch.log(), 5, "its turn")
     assert watch.running
     await_members(env, gateways[:2])
+
+
+@pytest.mark.parametrize("limit", range(5, 11))
+def test_with_hardly_a_descriptor_it_ends_and_says_why(env, limit):
+    """With some of them all of it can be done but the checks."""
+    gateway = env.pushgateway()
+    config = env.config([gateway], health_check={"interval": "100ms", "timeout": "200ms"})
+    done = subprocess.run(
+        ["prlimit", f"--nofile={limit}", os.path.join(BIN, "dshard"), "--config", config.path,
+         "register"], env=clean_environ(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False, timeout=20 * SLOW)
+    if done.returncode == 0:
+        assert env.state().members() == [gateway.address]
+    else:
+        assert done.returncode in (1, 75), done
+        assert "Too many open files" in done.stdout or "no file descriptor" in done.stdout, done
