@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """dshard-fcgi as a web server sees it: whole requests, halves, floods and nonsense."""
 
+import contextlib
 import fcntl
 import os
 import random
@@ -233,7 +234,8 @@ OVERSIZED = head("PUT", PUSH, HTTP_X="x" * 70000) + record(STDIN)
 ], ids=lambda d: repr(d[:24]))
 def test_nonsense_is_cut_off_and_others_go_on(fcgi, data):
     with fcgi.connect() as sock:
-        sock.sendall(data)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            sock.sendall(data)  # it may be cut off before its end
         assert is_closed(sock)
     assert_prompt(fcgi)
 
@@ -466,6 +468,42 @@ def test_whose_request_has_come_does_not_make_room(env):
     assert_all_answered([new, *kept])
 
 
+def take_descriptors(fcgi):
+    """It can open none from now on but for those that it closes."""
+    n = len(os.listdir(f"/proc/{fcgi.pid}/fd"))
+    subprocess.run(["prlimit", f"--pid={fcgi.pid}", f"--nofile={n}"], check=True)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_without_a_descriptor_who_has_sent_nothing_makes_room(fcgi, ends):
+    ask(fcgi, "PUT", PUSH)
+    silent = [fcgi.connect() for _ in range(4)]
+    wait_until(lambda: n_sockets(fcgi.pid) == 5, what="them to be there")
+    take_descriptors(fcgi)
+    fcgi.pause()
+    if ends:
+        fcgi.signal(signal.SIGTERM)
+    new = [fcgi.connect() for _ in range(4)]
+    for sock in new:
+        sock.sendall(KEPT_PUSH)
+    fcgi.resume()
+    assert_all_answered(new)
+    for sock in silent:
+        sock.close()
+    if ends:
+        assert fcgi.wait_exit() == 0
+
+
+def test_who_has_connected_may_send_when_the_end_has_begun(fcgi):
+    with fcgi.connect() as sock:
+        ask(fcgi, "PUT", PUSH)
+        fcgi.signal(signal.SIGTERM)
+        wait_until(lambda: not can_connect(fcgi), what="the end to begin")
+        sock.sendall(KEPT_PUSH)
+        assert read_answer(sock).header("Location") == LOCATION
+    assert fcgi.wait_exit() == 0
+
+
 @pytest.mark.parametrize("want", ["room", "descriptors"])
 def test_at_the_end_who_has_connected_is_served_and_so_is_who_is_there(env, want):
     fcgi, kept = full_house(env)
@@ -473,8 +511,7 @@ def test_at_the_end_who_has_connected_is_served_and_so_is_who_is_there(env, want
         sock.sendall(KEPT_PUSH)
         read_answer(sock)
     if want == "descriptors":
-        n = len(os.listdir(f"/proc/{fcgi.pid}/fd"))
-        subprocess.run(["prlimit", f"--pid={fcgi.pid}", f"--nofile={n}"], check=True)
+        take_descriptors(fcgi)
     fcgi.pause()
     fcgi.signal(signal.SIGTERM)
     new = [fcgi.connect() for _ in range(4)]
